@@ -1,0 +1,1 @@
+//! The wiring: start and drain.

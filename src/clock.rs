@@ -1,0 +1,67 @@
+//! The one source of wall-clock time.
+//!
+//! Every time that is stored, compared or shown comes from a [`Clock`], so that a test can live through three days
+//! at once. Durations inside the process (time-outs, sleeping until something is due) come from `tokio::time`.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+/// Tells the wall-clock time. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    simulated: Option<Simulated>,
+}
+
+#[derive(Clone, Debug)]
+struct Simulated {
+    start: Timestamp,
+    origin: Instant,
+}
+
+impl Clock {
+    /// The clock of the machine.
+    pub fn system() -> Self {
+        Self { simulated: None }
+    }
+
+    /// A clock that stands at `start` now and moves as tokio's time does; with tokio's time paused, a test moves
+    /// it by sleeping.
+    pub fn simulated(start: Timestamp) -> Self {
+        Self { simulated: Some(Simulated { start, origin: Instant::now() }) }
+    }
+
+    /// The time now.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+    pub fn now(&self) -> Timestamp {
+        match &self.simulated {
+            None => Timestamp::now(),
+            Some(s) => s.start.saturating_add(duration(s.origin.elapsed())).unwrap_or(Timestamp::MAX),
+        }
+    }
+
+    /// How long from now until `at`; zero when it has passed.
+    pub fn until(&self, at: Timestamp) -> Duration {
+        Duration::try_from(at.duration_since(self.now())).unwrap_or(Duration::ZERO)
+    }
+}
+
+/// A standard duration as jiff's, clamped to what jiff can hold.
+pub fn duration(d: Duration) -> SignedDuration {
+    SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_simulated_clock_follows_paused_time() {
+        let start: Timestamp = "2026-03-29T00:59:59Z".parse().unwrap();
+        let clock = Clock::simulated(start);
+        tokio::time::sleep(Duration::from_secs(3 * 86_400)).await;
+        assert_eq!(clock.now().duration_since(start).as_secs(), 3 * 86_400);
+        assert_eq!(clock.until(start), Duration::ZERO);
+    }
+}

@@ -1,0 +1,1 @@
+//! Making it happen: ingest, decide, journal; claim, render, send, settle.

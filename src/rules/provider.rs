@@ -1,0 +1,162 @@
+//! Providers as data: a message and a destination's settings become an exact request; an answer becomes a verdict.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Method};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::retry::RetryPolicy;
+use super::template::{Channel, Message};
+use crate::event::Event;
+use crate::secret::Secret;
+
+/// One named place a message goes: a provider and its settings, compiled.
+#[derive(Debug)]
+pub struct Destination {
+    /// The name in `rules.toml`.
+    pub name: Arc<str>,
+    /// The provider's name, for example `slack`.
+    pub provider: Arc<str>,
+    /// Which templates and escaping apply.
+    pub channel: Channel,
+    /// Phone numbers or addresses; each gets a notification of its own. Empty where the provider has none.
+    pub recipients: Vec<Arc<str>>,
+    /// How many attempts run at once.
+    pub concurrency: usize,
+    /// The longest that one attempt may take, from connecting to the answer's last byte.
+    pub timeout: Duration,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// How a message gets there.
+    pub transport: Transport,
+}
+
+/// How a message gets to a destination.
+#[derive(Debug)]
+pub enum Transport {
+    /// One HTTP request.
+    Http(Box<HttpTarget>),
+    /// One mail over SMTP.
+    Smtp(Box<SmtpTarget>),
+    /// Printed on standard output.
+    Console,
+    /// Kept in the journal, for looking at.
+    Inbox,
+}
+
+/// An HTTP API with a destination's settings filled in.
+#[derive(Debug)]
+pub struct HttpTarget {}
+
+/// A mail server with a destination's settings filled in.
+#[derive(Debug)]
+pub struct SmtpTarget {
+    /// `smtp` (STARTTLS where offered), `smtp` with required STARTTLS, or TLS from the first byte.
+    pub security: SmtpSecurity,
+    /// The server's name or address.
+    pub host: String,
+    /// The server's port.
+    pub port: u16,
+    /// User and password, if the server wants them.
+    pub credentials: Option<(String, Secret)>,
+    /// The sender as written, for example `Hookbell <bell@example.com>`; checked at load.
+    pub from: String,
+}
+
+/// How an SMTP connection is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpSecurity {
+    /// `smtp://`: plain text, refused with credentials unless the host is loopback.
+    None,
+    /// `smtp+starttls://`: STARTTLS or nothing.
+    StartTls,
+    /// `smtps://`: TLS from the first byte.
+    Tls,
+}
+
+/// What is to be sent, to whom, and under which key.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// The rendered message.
+    pub message: &'a Message,
+    /// The idempotency key of the notification.
+    pub key: Uuid,
+    /// The rule's name.
+    pub rule: &'a str,
+    /// The destination's name.
+    pub destination: &'a str,
+    /// The recipient, where the destination has any.
+    pub recipient: Option<&'a str>,
+    /// The event that caused it.
+    pub event: &'a Event,
+    /// The time of this attempt.
+    pub now: Timestamp,
+}
+
+/// An exact request. Its URL and headers may hold secrets, so it has no `Debug`.
+pub struct HttpRequest {
+    /// The method.
+    pub method: Method,
+    /// The URL.
+    pub url: reqwest::Url,
+    /// All headers but those of the connection.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl HttpTarget {
+    /// The request for `outgoing`, or the reason why none can be made (such a notification is given up).
+    pub fn request(&self, outgoing: &Outgoing<'_>) -> Result<HttpRequest, String> {
+        let _ = outgoing;
+        todo!()
+    }
+
+    /// What the provider's answer means.
+    pub fn verdict(&self, answer: &Answer<'_>) -> Verdict {
+        let _ = answer;
+        todo!()
+    }
+}
+
+/// A provider's answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The body's beginning, at most [`ANSWER_LIMIT`] bytes.
+    pub body: &'a [u8],
+    /// When it came.
+    pub at: Timestamp,
+}
+
+/// No more of an answer's body is read than this.
+pub const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// What an answer means for the notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What follows.
+    pub meaning: Meaning,
+    /// What a person reads: the status and the provider's own words, shortened, without secrets.
+    pub detail: String,
+}
+
+/// What follows from an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It was taken.
+    Sent,
+    /// Not now; the provider may say how long to wait.
+    Retry {
+        /// The provider's wait hint.
+        after: Option<Duration>,
+    },
+    /// Never: trying again can't help.
+    Final,
+}
