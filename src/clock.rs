@@ -33,11 +33,16 @@ impl Clock {
     }
 
     /// The time now.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the machine's clock"
+    )]
     pub fn now(&self) -> Timestamp {
         match &self.simulated {
             None => Timestamp::now(),
-            Some(s) => s.start.saturating_add(duration(s.origin.elapsed())).unwrap_or(Timestamp::MAX),
+            Some(s) => {
+                s.start.saturating_add(duration(s.origin.elapsed())).unwrap_or(Timestamp::MAX)
+            }
         }
     }
 

@@ -382,3 +382,134 @@ pub struct Options {
     /// Events and settled notifications older than this are removed; dedupe keys stay at least 7 days.
     pub keep: Duration,
 }
+
+/// The journal. Cheap to clone; every clone is the same journal.
+#[derive(Clone, Debug)]
+pub struct Journal {}
+
+#[expect(clippy::unused_async, reason = "the backends come with the next commits")]
+impl Journal {
+    /// Opens (or creates) the journal, recovers what a crash left and starts its writer.
+    pub async fn open(options: &Options, clock: crate::clock::Clock) -> Result<Self, OpenError> {
+        let _ = (options, clock);
+        todo!()
+    }
+
+    /// Stores the text of a version of the rules, once.
+    pub async fn remember_rules(&self, version: &str, text: &str) -> Result<(), JournalError> {
+        let _ = (version, text);
+        todo!()
+    }
+
+    /// Makes an event durable with its dedupe keys and all that it owes, in one transaction. When this returns, it is
+    /// on disk, and the lanes of destinations that are owed something have been woken, even if the caller went away.
+    pub async fn accept(&self, event: NewEvent) -> Result<Accepted, JournalError> {
+        let _ = event;
+        todo!()
+    }
+
+    /// Wakes whoever waits on it when something became due for `destination`.
+    pub fn wakes(&self, destination: &str) -> Arc<tokio::sync::Notify> {
+        let _ = destination;
+        todo!()
+    }
+
+    /// Takes up to `most` due notifications of `destination`, oldest due first, and marks them as being sent.
+    pub async fn claim(&self, destination: &str, most: usize) -> Result<Claims, JournalError> {
+        let _ = (destination, most);
+        todo!()
+    }
+
+    /// Records how an attempt ended.
+    pub async fn settle(&self, claim: Claim, outcome: Outcome) -> Result<(), JournalError> {
+        let _ = (claim, outcome);
+        todo!()
+    }
+
+    /// Gives up all that waits for destinations that are not in `known`, with the reason.
+    pub async fn orphan(&self, known: &[Arc<str>]) -> Result<u64, JournalError> {
+        let _ = known;
+        todo!()
+    }
+
+    /// Makes given-up notifications due again, with a fresh budget of attempts and age.
+    pub async fn retry(&self, which: RetrySelection) -> Result<Retried, JournalError> {
+        let _ = which;
+        todo!()
+    }
+
+    /// Keeps a message in the built-in inbox (the newest 1,000 stay).
+    pub async fn keep_in_inbox(&self, message: InboxMessage) -> Result<(), JournalError> {
+        let _ = message;
+        todo!()
+    }
+
+    /// The inbox, newest first.
+    pub async fn inbox(&self, limit: u32) -> Result<Vec<InboxMessage>, JournalError> {
+        let _ = limit;
+        todo!()
+    }
+
+    /// Events, newest first, without bodies.
+    pub async fn events(&self, filter: EventFilter) -> Result<Vec<EventRow>, JournalError> {
+        let _ = filter;
+        todo!()
+    }
+
+    /// One event with its body, by its number.
+    pub async fn event(&self, number: i64) -> Result<Option<EventRow>, JournalError> {
+        let _ = number;
+        todo!()
+    }
+
+    /// Notifications, newest first.
+    pub async fn notifications(
+        &self,
+        filter: NotificationFilter,
+    ) -> Result<Vec<NotificationRow>, JournalError> {
+        let _ = filter;
+        todo!()
+    }
+
+    /// One notification with its attempts, by its number.
+    pub async fn notification(&self, id: i64) -> Result<Option<NotificationRow>, JournalError> {
+        let _ = id;
+        todo!()
+    }
+
+    /// What waits, by destination.
+    pub async fn backlog(&self) -> Result<Vec<Backlog>, JournalError> {
+        todo!()
+    }
+
+    /// Removes a small chunk of what is older than `keep`; says how many events went and whether more is waiting.
+    pub async fn sweep(&self) -> Result<Swept, JournalError> {
+        todo!()
+    }
+
+    /// Whether it can write now; after a failed write this tries one.
+    pub async fn writable(&self) -> Result<(), JournalError> {
+        todo!()
+    }
+
+    /// Resolves when the journal must not go on; the process then exits with an error.
+    pub async fn failed(&self) -> JournalError {
+        todo!()
+    }
+
+    /// Writes what is queued, checkpoints, and releases the lock.
+    pub async fn close(&self) {
+        todo!()
+    }
+}
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Events removed.
+    pub events: u64,
+    /// Whether more could be removed now.
+    pub more: bool,
+    /// When the next event will be old enough; none if there is none.
+    pub next: Option<Timestamp>,
+}

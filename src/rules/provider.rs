@@ -160,3 +160,75 @@ pub enum Meaning {
     /// Never: trying again can't help.
     Final,
 }
+
+/// A provider definition (`providers/NAME.toml`).
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// The provider's name, for example `slack`.
+    pub name: String,
+    /// The provider's settings, by name, in the order of the file.
+    pub settings: Vec<SettingDefinition>,
+}
+
+/// One setting of a provider.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingDefinition {
+    /// The key in `[destinations.NAME]`.
+    pub name: String,
+    /// Whether its value must never be shown.
+    #[serde(default)]
+    pub secret: bool,
+    /// Whether it may be left out.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+/// A setting's value as read from `rules.toml`, its `${…}` resolved.
+#[derive(Clone, Debug)]
+pub enum SettingValue {
+    /// Text; secret or not, it is handled as a secret until the definition says otherwise.
+    Text(Secret),
+    /// A list of texts, for example several recipients.
+    List(Vec<Secret>),
+    /// A whole number.
+    Integer(i64),
+    /// True or false.
+    Boolean(bool),
+}
+
+/// What every destination may set beside its provider's own settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Common {
+    /// `concurrency`, if set.
+    pub concurrency: Option<usize>,
+    /// `timeout`, if set.
+    pub timeout: Option<Duration>,
+    /// `retry`, with defaults filled in.
+    pub retry: RetryPolicy,
+}
+
+/// A setting that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingError {
+    /// The setting's key; none when it concerns the destination as a whole.
+    pub setting: Option<String>,
+    /// What is wrong, without showing a secret; lower case, no full stop.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+impl Destination {
+    /// Fills a definition with a destination's settings. Unknown and missing settings are errors too.
+    pub fn compile(
+        name: &str,
+        definition: &Arc<Definition>,
+        settings: &std::collections::BTreeMap<String, SettingValue>,
+        common: Common,
+    ) -> Result<Self, Vec<SettingError>> {
+        let _ = (name, definition, settings, common);
+        todo!()
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::Decision;
 use super::condition::Condition;
 use super::fields::Fields;
 use super::provider::Destination;
-use super::{Decision};
 use crate::event::Event;
 
 /// One `[[rules]]` entry, compiled.

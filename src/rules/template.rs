@@ -47,8 +47,57 @@ pub struct Templates {}
 impl Templates {
     /// Renders `template` (none: the built-in text) for `channel`. It never fails: a template that does is replaced by
     /// the built-in text, with the error in [`Message::fallback`].
-    pub fn render(&self, template: Option<&str>, channel: Channel, context: Context<'_>) -> Message {
+    pub fn render(
+        &self,
+        template: Option<&str>,
+        channel: Channel,
+        context: Context<'_>,
+    ) -> Message {
         let _ = (template, channel, context);
+        todo!()
+    }
+}
+
+/// A template file as read.
+#[derive(Clone, Debug)]
+pub struct TemplateFile {
+    /// The file's name below `templates/`, for example `won-deal.slack.hbs`.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Why a template file can't be used, or what is suspicious in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateProblem {
+    /// A stable code in kebab case.
+    pub code: &'static str,
+    /// The file's name below `templates/`.
+    pub file: String,
+    /// The bytes that are meant; none when it concerns the whole file.
+    pub span: Option<std::ops::Range<usize>>,
+    /// What is wrong; lower case, no full stop.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Templates {
+    /// Compiles every file, or says everything that is wrong with them. Names are checked, cycles and deep nesting of
+    /// partials refused.
+    pub fn compile(files: &[TemplateFile]) -> Result<Self, Vec<TemplateProblem>> {
+        let _ = files;
+        todo!()
+    }
+
+    /// Whether a template of this name has a text for `channel`, or one for every channel.
+    pub fn has(&self, name: &str, channel: Channel) -> bool {
+        let _ = (name, channel);
+        todo!()
+    }
+
+    /// The names of all templates, for "did you mean".
+    pub fn names(&self) -> Vec<&str> {
         todo!()
     }
 }
