@@ -228,7 +228,74 @@ impl Destination {
         settings: &std::collections::BTreeMap<String, SettingValue>,
         common: Common,
     ) -> Result<Self, Vec<SettingError>> {
-        let _ = (name, definition, settings, common);
-        todo!()
+        let mut errors = Vec::new();
+        let error = |setting: &str, message: String| SettingError {
+            setting: Some(setting.to_owned()),
+            message,
+            hint: None,
+        };
+        let mut recipients: Vec<Arc<str>> = Vec::new();
+        for setting in &definition.settings {
+            let url = |s: &Secret| {
+                setting.name != "url"
+                    || s.expose().starts_with("https://")
+                    || (&*definition.name == "smtp" && s.expose().starts_with("smtp"))
+            };
+            match settings.get(&setting.name) {
+                None if !setting.optional => errors.push(error(
+                    &setting.name,
+                    format!("the setting `{}` is missing", setting.name),
+                )),
+                Some(SettingValue::Text(s)) if !url(s) => {
+                    errors.push(error(&setting.name, "`url` is no https URL".to_owned()));
+                }
+                Some(SettingValue::List(all)) if setting.name == "to" => {
+                    recipients.extend(all.iter().map(|s| Arc::from(s.expose())));
+                }
+                _ => {}
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self {
+            name: name.into(),
+            provider: definition.name.as_str().into(),
+            channel: match &*definition.name {
+                "slack" => Channel::Slack,
+                "twilio" => Channel::Sms,
+                "smtp" => Channel::Email,
+                _ => Channel::Text,
+            },
+            recipients,
+            concurrency: common.concurrency.unwrap_or(4),
+            timeout: common.timeout.unwrap_or(Duration::from_secs(10)),
+            retry: common.retry,
+            transport: Transport::Console,
+        })
     }
+}
+
+/// The built-in definition of this name.
+pub fn built_in(name: &str) -> Option<Arc<Definition>> {
+    let settings = match name {
+        "slack" => "url",
+        "twilio" => "account_sid auth_token from to",
+        "smtp" => "url from to",
+        "webhook" => "url secret?",
+        "console" | "inbox" => "",
+        _ => return None,
+    };
+    let setting = |s: &str| SettingDefinition {
+        name: s.trim_end_matches('?').to_owned(),
+        secret: false,
+        optional: s.ends_with('?'),
+    };
+    let settings = settings.split_whitespace().map(setting).collect();
+    Some(Arc::new(Definition { name: name.to_owned(), settings }))
+}
+
+/// The names of the built-in definitions.
+pub fn built_in_names() -> Vec<&'static str> {
+    vec!["console", "inbox", "slack", "smtp", "twilio", "webhook"]
 }

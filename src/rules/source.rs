@@ -18,6 +18,39 @@ pub struct Definition {
     pub name: String,
 }
 
+/// Why a text is no source definition.
+#[derive(Clone, Debug)]
+pub struct DefinitionError {
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub span: Option<std::ops::Range<usize>>,
+}
+
+impl Definition {
+    /// Reads a definition.
+    pub fn parse(text: &str) -> Result<Self, DefinitionError> {
+        toml::from_str(text)
+            .map_err(|e| DefinitionError { message: e.message().to_owned(), span: e.span() })
+    }
+
+    /// The fields of an event type's data, if known.
+    pub fn fields(&self, kind: &str) -> Option<Vec<String>> {
+        const CALL: &str = "callId organizationId agentId agentName customerName customerPhone fromNumber direction status duration disconnectionReason sentiment summary transcript callSuccessful tokenCost startedAt endedAt metadata";
+        (kind == "call.ended").then(|| CALL.split(' ').map(str::to_owned).collect())
+    }
+}
+
+/// The built-in definition of this name.
+pub fn built_in(name: &str) -> Option<Arc<Definition>> {
+    (name == "replicer").then(|| Arc::new(Definition { name: name.to_owned() }))
+}
+
+/// The names of the built-in definitions.
+pub fn built_in_names() -> Vec<&'static str> {
+    vec!["replicer"]
+}
+
 /// A source of `rules.toml`, compiled.
 #[derive(Debug)]
 pub struct Source {
@@ -74,7 +107,9 @@ impl Source {
         definition: Arc<Definition>,
         settings: SourceSettings,
     ) -> Result<Self, String> {
-        let _ = settings;
+        if settings.secrets.is_empty() {
+            return Err("it signs what it sends, so it needs a `secret`".to_owned());
+        }
         Ok(Self { name: name.into(), definition })
     }
 
