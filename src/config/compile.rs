@@ -75,6 +75,7 @@ pub(super) fn compile(
     if errors.is_empty() {
         unused_templates(files, &drafts, problems);
     }
+    drop_consequences(problems);
     let rules = Rules {
         version: fingerprint(files).into(),
         text: Arc::clone(text),
@@ -125,20 +126,39 @@ fn sure(
     })
 }
 
+/// A misspelt name leaves another one unused: the first is the mistake, the second only follows.
+fn drop_consequences(problems: &mut Vec<Problem>) {
+    for (cause, consequence) in
+        [("unknown-destination", "unused-destination"), ("unknown-template", "unused-template")]
+    {
+        if problems.iter().any(|p| p.code == cause) {
+            problems.retain(|p| p.code != consequence);
+        }
+    }
+}
+
 fn syntax_problem(file: &File, error: &toml::de::Error) -> Problem {
-    let (code, hint) = match error.message() {
-        "duplicate key" => ("duplicate-key", "remove one of them, or rename it"),
-        m if m.contains("string values must be quoted") => ("syntax", "put the text in quotes"),
-        m if m.contains("missing opening quote") => ("syntax", "put the text in quotes"),
-        _ => ("syntax", ""),
+    let span = error.span();
+    let meant = span.clone().and_then(|s| file.text.get(s)).unwrap_or_default();
+    let message = error.message();
+    let (code, message, hint) = match message {
+        "duplicate key" => (
+            "duplicate-key",
+            format!("`{meant}` is here a second time"),
+            Some("remove one of them, or rename it"),
+        ),
+        m if ["quote", "invalid float", "invalid integer"].iter().any(|w| m.contains(w)) => {
+            ("syntax", m.replace(", expected nothing", ""), Some("text stands in quotes"))
+        }
+        m => ("syntax", m.replace(", expected nothing", ""), None),
     };
     Problem {
         code,
         severity: Severity::Error,
         file: file.path.clone(),
-        span: error.span(),
-        message: error.message().to_owned(),
-        hint: Some(hint.to_owned()).filter(|h| !h.is_empty()),
+        span,
+        message,
+        hint: hint.map(str::to_owned),
         text: Some(Arc::clone(&file.text)),
     }
 }

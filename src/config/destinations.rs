@@ -28,6 +28,9 @@ const RETRY: RetryPolicy = RetryPolicy {
     age: Duration::from_secs(3 * 86_400),
 };
 
+/// A destination that sets nothing beside its provider's own settings.
+const DEFAULTS: Common = Common { concurrency: None, timeout: None, retry: RETRY };
+
 /// What stands in for a setting that can't be resolved, in the shapes that providers ask for. The definition's own
 /// checks choose: the first that it takes is used. None of these leads anywhere (RFC 2606, 555 numbers).
 const STAND_INS: [&str; 7] = [
@@ -102,27 +105,34 @@ fn one(
         return provider.error("unknown-provider", message, Some(hint));
     };
     let own_keys: Vec<&str> = definition.settings.iter().map(|s| &*s.name).collect();
-    let mut sound = true;
+    // Settings whose values have been found wrong already.
+    let mut wrong: Vec<&str> = Vec::new();
     let mut settings = BTreeMap::new();
     for (key, value) in table.entries().filter(|(key, _)| own_keys.contains(key)) {
         match setting(&value, resolver) {
             Some(setting) => _ = settings.insert(key.to_owned(), setting),
-            None => sound = false,
+            None => wrong.push(key),
         }
     }
-    let compiled = compile(name, &definition, &settings, common?);
-    let destination = match compiled {
+    // With a wrong `retry` the provider's own settings are still worth a look.
+    let checked = compile(name, &definition, &settings, common.unwrap_or(DEFAULTS));
+    let destination = match checked {
         Ok(destination) => Some(destination),
         Err(errors) => {
-            for error in errors {
-                note(&table, &error);
+            // Of a setting that couldn't be read the provider only knows that it isn't there.
+            let follows = |e: &SettingError| match &e.setting {
+                Some(key) => wrong.contains(&&**key),
+                None => !wrong.is_empty(),
+            };
+            for error in errors.iter().filter(|e| !follows(e)) {
+                note(&table, error);
             }
             None
         }
     };
     let known: Vec<&str> = own_keys.iter().copied().chain(COMMON).collect();
     table.finish_with(&known);
-    let mut destination = destination.filter(|_| sound)?;
+    let mut destination = destination.filter(|_| wrong.is_empty() && common.is_some())?;
     if resolver.mode == Secrets::StandIns {
         // With stand-ins nothing may go out, whatever could be resolved.
         destination.transport = Transport::Inbox;
@@ -142,7 +152,7 @@ fn setting(value: &Value<'_>, resolver: &Resolver<'_>) -> Option<Setting> {
             value.integer(i64::MIN, i64::MAX).map(|i| Setting::Plain(SettingValue::Integer(i)))
         }
         DeValue::Boolean(b) => Some(Setting::Plain(SettingValue::Boolean(*b))),
-        _ => value.wrong_type("text, a list of texts, a whole number, or true or false"),
+        _ => value.wrong_type("text, a list of texts, a whole number or a boolean"),
     }
 }
 
@@ -216,7 +226,6 @@ fn note(table: &Table<'_>, error: &SettingError) {
         (None, Some(_)) => ("missing-key", table.span.clone()),
         (None, None) => ("bad-setting", table.span.clone()),
     };
-    // A setting whose `${…}` has been noted already is not missing.
     table.report.error(
         code,
         span,
@@ -227,19 +236,24 @@ fn note(table: &Table<'_>, error: &SettingError) {
 
 /// `concurrency`, `timeout`, `retry`; none if one of them is wrong.
 fn common(table: &mut Table<'_>) -> Option<Common> {
-    let concurrency = match table.get("concurrency") {
-        None => None,
-        Some(v) => Some(usize::try_from(v.integer(1, 1_000)?).ok()?),
-    };
-    let timeout = match table.get("timeout") {
-        None => None,
-        Some(v) => Some(v.duration()?),
-    };
-    let retry = match table.get("retry") {
-        None => RETRY,
-        Some(v) => retry(v.table("`retry`")?)?,
-    };
-    Some(Common { concurrency, timeout, retry })
+    // Each is read before any gives up, so that all that is wrong is said.
+    let concurrency = read(table.get("concurrency"), |v| {
+        v.integer(1, 1_000).and_then(|n| usize::try_from(n).ok())
+    });
+    let timeout = read(table.get("timeout"), |v| v.duration());
+    let retry = read(table.get("retry"), |v| v.table("`retry`").and_then(retry));
+    Some(Common { concurrency: concurrency?, timeout: timeout?, retry: retry?.unwrap_or(RETRY) })
+}
+
+/// What a key says: none if that is wrong, some none if it isn't there.
+fn read<'a, T>(
+    value: Option<Value<'a>>,
+    read: impl Fn(&Value<'a>) -> Option<T>,
+) -> Option<Option<T>> {
+    match value {
+        None => Some(None),
+        Some(value) => read(&value).map(Some),
+    }
 }
 
 fn retry(mut table: Table<'_>) -> Option<RetryPolicy> {

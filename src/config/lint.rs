@@ -37,21 +37,24 @@ pub(super) fn whole(
             report.warning("unused-destination", destination.span.clone(), message, None);
         }
     }
-    for (at, rule) in drafts.iter().enumerate().filter(|(_, r)| r.enabled) {
-        let before = drafts.get(..at).unwrap_or_default();
-        if let Some(stop) = before.iter().find(|r| ends_the_walk(r) && covers(r, rule)) {
+    // Kept apart from the other rules, so that a file of very many is looked through once.
+    let mut stops: Vec<&Draft> = Vec::new();
+    for rule in drafts.iter().filter(|r| r.enabled) {
+        if let Some(stop) = stops.iter().find(|r| covers(r, rule)) {
             let message = format!(
                 "rule \"{}\" can never run: \"{}\" before it takes every such event and stops",
                 rule.name, stop.name
             );
             let hint = "move it up, or give the rule before it a `when`".to_owned();
             report.warning("unreachable-rule", rule.span.clone(), message, Some(hint));
+        } else if ends_the_walk(rule) {
+            stops.push(rule);
         }
     }
 }
 
 fn ends_the_walk(rule: &Draft) -> bool {
-    rule.enabled && rule.stop && !rule.conditional && !rule.shadow
+    rule.stop && !rule.conditional && !rule.shadow
 }
 
 /// Whether every event that `later` applies to is one that `earlier` applies to.

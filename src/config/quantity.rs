@@ -114,7 +114,7 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let example = || "write an IP address and a port, such as `127.0.0.1:8080`".to_owned();
     let Some((host, port)) = text.rsplit_once(':') else {
         return match (text.parse::<u16>(), text.parse::<std::net::IpAddr>()) {
-            (Ok(port), _) => Err(format!("did you mean `127.0.0.1:{port}`?")),
+            (Ok(port), _) => Err(format!("write `\"127.0.0.1:{port}\"`")),
             (_, Ok(ip)) => Err(format!("did you mean `{ip}:8080`?")),
             _ => Err(example()),
         };
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!(parse_address("localhost:80").unwrap().to_string(), "127.0.0.1:80");
         assert_eq!(parse_address("[::1]:80").unwrap().to_string(), "[::1]:80");
         assert_eq!(parse_address(":8080").unwrap_err(), "for every interface write `0.0.0.0:8080`");
-        assert_eq!(parse_address("8080").unwrap_err(), "did you mean `127.0.0.1:8080`?");
+        assert_eq!(parse_address("8080").unwrap_err(), "write `\"127.0.0.1:8080\"`");
         assert!(parse_address("1.2.3.4:99999").is_err());
         assert!(parse_address("example.com:1").is_err());
     }

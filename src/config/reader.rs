@@ -14,6 +14,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Problem, Severity};
 
+/// So many names are listed when none is near; more than that nobody reads.
+const LISTED: usize = 20;
+
 /// Everything found wrong so far in one file.
 #[derive(Debug)]
 pub(super) struct Report {
@@ -311,8 +314,9 @@ pub(super) fn suggest(name: &str, known: &[&str], introduction: &str) -> String 
     if known.is_empty() {
         return "there are none".to_owned();
     }
-    let mut listed = known.iter().take(12).map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
-    if known.len() > 12 {
+    let mut listed =
+        known.iter().take(LISTED).map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
+    if known.len() > LISTED {
         listed.push_str(", …");
     }
     format!("{introduction} {listed}")

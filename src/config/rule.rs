@@ -62,7 +62,7 @@ pub(super) fn rules(root: &mut Table<'_>, world: &World<'_>) -> (Vec<Draft>, Rul
                 format!("there are two rules \"{}\" (rule {} is the first)", draft.name, first + 1);
             let hint = "give each rule a name of its own: it stands in metrics and in the history";
             item.report.error("duplicate-name", draft.span.clone(), message, Some(hint.to_owned()));
-        } else {
+        } else if !draft.name.is_empty() {
             seen.insert(draft.name.clone(), at);
         }
         rules.push(rule(&draft, when, world));

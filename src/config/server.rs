@@ -131,6 +131,11 @@ fn set<T>(slot: &mut T, found: Option<T>) {
 }
 
 fn address(value: &Value<'_>, resolver: &Resolver<'_>) -> Option<std::net::SocketAddr> {
+    if let toml::de::DeValue::Integer(port) = value.value {
+        let message = format!("{} is no address to listen on", value.name);
+        let hint = parse_address(port.as_str()).err();
+        return value.error("bad-address", message, hint);
+    }
     let Resolved::Text(text) = resolver.text(value)?.value else { return None };
     match parse_address(text.expose()) {
         Ok(address) => Some(address),

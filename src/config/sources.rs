@@ -17,7 +17,6 @@ const STAND_INS: [&str; 2] = ["stand-in-signing-secret", "whsec_c3RhbmQtaW4tc2ln
 #[derive(Clone, Debug)]
 pub(super) struct Declared {
     pub(super) name: String,
-    pub(super) span: Range<usize>,
     /// None if its kind is unknown.
     pub(super) definition: Option<Arc<Definition>>,
 }
@@ -36,9 +35,8 @@ pub(super) fn sources(
     for (name, value) in section.entries() {
         let named = check_name(section.report, "source", name, &value.key_span);
         let Some(table) = value.table(format!("source \"{name}\"")) else { continue };
-        let span = value.key_span.clone();
         let (definition, source) = one(name, table, own, resolver);
-        declared.push(Declared { name: name.to_owned(), span, definition });
+        declared.push(Declared { name: name.to_owned(), definition });
         built.extend(source.filter(|_| named));
     }
     (declared, built)
