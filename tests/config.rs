@@ -3,6 +3,8 @@
 //!
 //! After a change of words, `HOOKBELL_BLESS=1 cargo test --test config` writes the texts anew; read the difference.
 
+#![expect(clippy::unwrap_used, reason = "a failing test may panic, in its helping functions too")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -240,7 +240,7 @@ fn common(table: &mut Table<'_>) -> Option<Common> {
     let concurrency = read(table.get("concurrency"), |v| {
         v.integer(1, 1_000).and_then(|n| usize::try_from(n).ok())
     });
-    let timeout = read(table.get("timeout"), |v| v.duration());
+    let timeout = read(table.get("timeout"), Value::duration);
     let retry = read(table.get("retry"), |v| v.table("`retry`").and_then(retry));
     Some(Common { concurrency: concurrency?, timeout: timeout?, retry: retry?.unwrap_or(RETRY) })
 }
