@@ -28,7 +28,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -47,6 +47,9 @@ const PLACE_RETRY: Duration = Duration::from_millis(100);
 
 /// The first and the longest pause after `accept` failed.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+/// How often a failing `accept` is logged.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a stranger may take up.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +154,7 @@ async fn accept(socket: &TcpListener, open: &mut Open) -> TcpStream {
                         | io::ErrorKind::ConnectionReset
                 ) => {}
             Err(e) => {
-                tracing::warn!(error = %e, "can't accept connections now");
+                open.complain(&e);
                 open.evict_one();
                 sleep(pause).await;
                 pause = (pause * 2).min(PAUSES.1);
@@ -162,6 +165,8 @@ async fn accept(socket: &TcpListener, open: &mut Open) -> TcpStream {
 
 /// The connections being served, in the order of their coming.
 struct Open {
+    /// When a failing `accept` was logged last.
+    complained: Option<Instant>,
     connections: VecDeque<Arc<Connection>>,
     places: Arc<Semaphore>,
     most: usize,
@@ -170,7 +175,8 @@ struct Open {
 impl Open {
     fn new(most: usize) -> Self {
         let most = most.clamp(1, Semaphore::MAX_PERMITS);
-        Self { connections: VecDeque::new(), places: Arc::new(Semaphore::new(most)), most }
+        let places = Arc::new(Semaphore::new(most));
+        Self { complained: None, connections: VecDeque::new(), places, most }
     }
 
     fn add(&mut self) -> Arc<Connection> {
@@ -202,6 +208,14 @@ impl Open {
         let oldest = |phase| self.connections.iter().find(|c| c.phase() == phase);
         if let Some(connection) = oldest(Phase::New).or_else(|| oldest(Phase::Idle)) {
             connection.tell(Order::Evict);
+        }
+    }
+
+    /// Logs a failing `accept`, seldom: under a flood it fails hundreds of times a second.
+    fn complain(&mut self, error: &io::Error) {
+        if self.complained.is_none_or(|at| at.elapsed() >= COMPLAINT_INTERVAL) {
+            self.complained = Some(Instant::now());
+            tracing::warn!(%error, "can't accept connections now: closing waiting ones");
         }
     }
 
