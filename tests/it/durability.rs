@@ -255,7 +255,8 @@ fn a_file_that_is_no_journal_is_refused_and_left_alone() {
     let file = stopped.path().join("hookbell.db");
     let nonsense = b"this is somebody's shopping list, not a database\n".repeat(200);
     std::fs::write(&file, &nonsense).unwrap();
-    let Err((_, failed)) = stopped.try_start().map(drop) else { panic!("it started") };
+    let Err(refusal) = stopped.try_start() else { panic!("it started") };
+    let failed = refusal.1;
     assert!(failed.status.code().is_some_and(|code| code != 0), "{failed}");
     assert!(failed.log.contains("hookbell.db"), "{failed}");
     assert_eq!(std::fs::read(&file).unwrap(), nonsense);
@@ -266,7 +267,8 @@ fn a_journal_that_cannot_be_made_is_refused_with_its_path() {
     let stopped = Bridge::telling(&Receiver::start())
         .journal("url = \"sqlite:no/such/folder/hookbell.db\"")
         .prepare();
-    let Err((_, failed)) = stopped.try_start().map(drop) else { panic!("it started") };
+    let Err(refusal) = stopped.try_start() else { panic!("it started") };
+    let failed = refusal.1;
     assert!(failed.status.code().is_some_and(|code| code != 0), "{failed}");
     assert!(failed.log.contains("no/such/folder"), "{failed}");
 }
@@ -307,7 +309,8 @@ fn a_damaged_journal_loses_nothing_in_silence() {
                 assert_eq!(kept, 1, "a copy of the damaged log is kept");
             }
         }
-        Err((_, failed)) => {
+        Err(refusal) => {
+            let failed = refusal.1;
             assert!(failed.log.contains("hookbell.db"), "it refuses, and says what: {failed}");
         }
     }
@@ -324,7 +327,8 @@ fn a_journal_of_a_newer_version_is_refused_and_left_alone() {
     let connection = rusqlite::Connection::open(&journal).unwrap();
     connection.pragma_update(None, "user_version", 1_000).unwrap();
     drop(connection);
-    let Err((_, failed)) = stopped.try_start().map(drop) else { panic!("it started") };
+    let Err(refusal) = stopped.try_start() else { panic!("it started") };
+    let failed = refusal.1;
     assert!(failed.status.code().is_some_and(|code| code != 0), "{failed}");
     assert!(failed.log.contains("newer") || failed.log.contains("1000"), "{failed}");
 }

@@ -61,7 +61,7 @@ class Handler:
             parts=parts,
             raw=envelope.content.decode("utf-8", "replace"),
             tls=session.ssl is not None or options.tls,
-            login=session.authenticated,
+            login=bool(session.authenticated),
         )
         return "250 OK"
 

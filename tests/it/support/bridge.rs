@@ -163,11 +163,6 @@ impl Stopped {
         self.write_config("rules.toml", "127.0.0.1:0", "127.0.0.1:0");
     }
 
-    /// Sets an environment variable from the next start on.
-    pub(crate) fn set_env(&mut self, name: &str, value: &str) {
-        self.env.insert(name.to_owned(), value.to_owned());
-    }
-
     /// The binary with this bridge's environment and nothing of the caller's but the search path.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = super::command::bare(args);
@@ -179,20 +174,20 @@ impl Stopped {
     pub(crate) fn started(self) -> Bridge {
         match self.try_start() {
             Ok(bridge) => bridge,
-            Err((_, failed)) => panic!("the bridge did not start: {failed}"),
+            Err(failed) => panic!("the bridge did not start: {}", failed.1),
         }
     }
 
     /// Starts the bridge; gives the folder back with what it said if it ended before it was ready.
-    pub(crate) fn try_start(self) -> Result<Bridge, (Self, Failed)> {
+    pub(crate) fn try_start(self) -> Result<Bridge, Box<(Self, Failed)>> {
         let process = self.spawn();
         let (Some(events), Some(admin)) =
             (process.address("accepting events"), process.address("admin listening"))
         else {
-            return Err((self, process.failed()));
+            return Err(Box::new((self, process.failed())));
         };
         if process.wait_log("ready").is_none() {
-            return Err((self, process.failed()));
+            return Err(Box::new((self, process.failed())));
         }
         self.write_config("reach.toml", &events.to_string(), &admin.to_string());
         Ok(Bridge { process, events, admin, stopped: self })

@@ -97,7 +97,7 @@ impl Drop for MailServer {
 }
 
 /// A Python that has aiosmtpd: the one of `./test`, else the system's.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let own = target.join("venv/bin/python");
     if own.exists() { own } else { PathBuf::from("python3") }

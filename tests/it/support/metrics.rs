@@ -47,8 +47,8 @@ pub(crate) mod names {
     pub(crate) const ACCEPTED: &str = "hookbell_events_accepted_total";
     pub(crate) const REFUSED: &str = "hookbell_requests_refused_total";
     pub(crate) const DUPLICATES: &str = "hookbell_duplicates_total";
-    pub(crate) const CONFLICTS: &str = "hookbell_conflicts_total";
-    pub(crate) const CONFLICT_LABELS: &[&str] = &[];
+    /// What a duplicate with another body is counted as, among the duplicates.
+    pub(crate) const CONFLICT: &str = "kind=\"conflict\"";
     pub(crate) const UNKNOWN: &str = "hookbell_rule_unknown_total";
     pub(crate) const BACKLOG: &str = "hookbell_backlog";
     pub(crate) const OLDEST: &str = "hookbell_backlog_oldest_seconds";
