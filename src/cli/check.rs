@@ -1,6 +1,6 @@
 //! `hookbell check`: everything that can be wrong with a configuration, at once.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -27,16 +27,14 @@ pub struct Args {
 pub fn run(path: Option<&Path>, args: Args) -> ExitCode {
     let secrets = if args.without_secrets { Secrets::StandIns } else { Secrets::Required };
     let found = Found::new(path, config::load(path, secrets));
-    let stdout = std::io::stdout();
     let text = if args.json {
         format!("{:#}\n", found.json())
-    } else if stdout.is_terminal() {
-        found.text(problem::Style::Colour)
     } else {
-        found.text(problem::Style::Plain)
+        found.text(problem::Style::Colour)
     };
+    // The stream takes the colours out again where there is no terminal, or nobody wants them (NO_COLOR).
     // A reader that went away (`check | head`) is no reason to fail otherwise than the answer says.
-    let _ = anstream::AutoStream::auto(stdout.lock()).write_all(text.as_bytes());
+    let _ = anstream::stdout().write_all(text.as_bytes());
     if found.errors() > 0 || (args.warnings_as_errors && !found.problems.is_empty()) {
         ExitCode::from(1)
     } else {
