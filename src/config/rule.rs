@@ -237,8 +237,8 @@ fn condition(value: &Value<'_>, fields: &mut Fields) -> Option<Condition> {
     }
 }
 
-/// Names that no event of the rule's types has. Families and types without a schema are not checked: new events are
-/// coming.
+/// Names that no event of the rule's types has are errors. Families and types without a schema are not checked, for
+/// new events are coming; there only a bare word after `==` that no known event has as a field is suspicious.
 fn check_fields(
     value: &Value<'_>,
     condition: &Condition,
@@ -247,35 +247,44 @@ fn check_fields(
     of: &[String],
 ) {
     let kinds: Vec<&str> = on.iter().map(String::as_str).collect();
-    if kinds.is_empty() || kinds.iter().any(|k| k.ends_with('*')) {
-        return;
-    }
     let from: Vec<&sources::Declared> =
         world.sources.iter().filter(|s| of.is_empty() || of.contains(&s.name)).collect();
-    let Some(known) = sources::fields(&from, &kinds) else { return };
+    let families = kinds.is_empty() || kinds.iter().any(|k| k.ends_with('*'));
+    let schema = if families { None } else { sources::fields(&from, &kinds) };
     let text = value.text().unwrap_or_default();
     for (path, span) in condition.paths() {
-        let mut segments = path.split(['.', '[']);
-        let mut root = segments.next().unwrap_or_default();
-        if root == "data" {
-            let Some(below) = segments.next() else { continue };
-            root = below;
-        } else if ENVELOPE.contains(&root) {
-            continue;
-        }
-        if root.is_empty() || root.starts_with(['"', '\'']) || known.iter().any(|k| k == root) {
-            continue;
-        }
-        let at = place::inside(value.report.text(), &value.span, text, span);
+        let Some(root) = data_field(path) else { continue };
+        let at = || place::inside(value.report.text(), &value.span, text, span);
         let compared = path == root && is_compared(text, span);
-        let message = format!("{} has no field `{root}`", kinds.join(" or "));
-        value.report.error(
-            "unknown-field",
-            at,
-            message,
-            sources::field_hint(root, &known, compared),
-        );
+        match &schema {
+            Some(known) if !known.iter().any(|k| k == root) => {
+                let message = format!("{} has no field `{root}`", kinds.join(" or "));
+                let hint = sources::field_hint(root, known, compared);
+                value.report.error("unknown-field", at(), message, hint);
+            }
+            None if compared => {
+                let known = sources::all_fields(&from);
+                if !known.iter().any(|k| k == root) {
+                    let message =
+                        format!("`{root}` is the name of a field that no known event has");
+                    let hint = sources::field_hint(root, &known, true);
+                    value.report.warning("bare-word", at(), message, hint);
+                }
+            }
+            _ => {}
+        }
     }
+}
+
+/// The field of `data` that a path begins with; none for the envelope's names.
+fn data_field(path: &str) -> Option<&str> {
+    let mut segments = path.split(['.', '[']);
+    let root = match segments.next()? {
+        "data" => segments.next()?,
+        name if ENVELOPE.contains(&name) => return None,
+        name => name,
+    };
+    (!root.is_empty() && !root.starts_with(['"', '\''])).then_some(root)
 }
 
 /// Whether `==`, `!=` or `in` stands right before the word: then a text without its quotes is likely meant.

@@ -138,6 +138,18 @@ pub(super) fn fields(sources: &[&Declared], kinds: &[&str]) -> Option<Vec<String
     (!all.is_empty()).then_some(all)
 }
 
+/// Every field that any event of `sources` is known to have; of the built-in kinds where a source's own is unknown.
+pub(super) fn all_fields(sources: &[&Declared]) -> Vec<String> {
+    let own: Vec<Arc<Definition>> = sources.iter().filter_map(|s| s.definition.clone()).collect();
+    let definitions = if own.is_empty() {
+        source::BUILT_IN.iter().filter_map(|(name, _)| built_in(name)).collect()
+    } else {
+        own
+    };
+    let types = definitions.iter().flat_map(|d| d.types.values());
+    types.flat_map(|t| t.fields.keys().cloned()).collect()
+}
+
 /// What to write instead of the unknown field `name` in a condition.
 pub(super) fn field_hint(name: &str, known: &[String], compared: bool) -> Option<String> {
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
