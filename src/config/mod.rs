@@ -154,6 +154,12 @@ pub fn load_in(
     }
 }
 
+/// The admin listener's address and token. Stands in: a broken rule must not matter here.
+pub fn admin_endpoint(path: &Path) -> Result<(SocketAddr, Option<Secret>), Vec<Problem>> {
+    load(Some(path), Secrets::StandIns)
+        .map(|l| (l.settings.server.admin, l.settings.server.admin_token))
+}
+
 impl Settings {
     /// The keys that differ in `other`: a reload can't change them, so it says that they need a restart.
     pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {

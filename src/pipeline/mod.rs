@@ -1,2 +1,3 @@
 //! Making it happen: ingest, decide, journal; claim, render, send, settle.
 pub mod ingest;
+pub mod send;
