@@ -1,0 +1,182 @@
+//! `hookbell emit`: signs an event as its source would, and posts it.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::client::{Reply, exchange, reachable};
+use super::{Answer, Config, Failure, block_on, did_you_mean, print, print_json, sample, terminal};
+use crate::clock::Clock;
+use crate::config::{self, Loaded, Secrets};
+use crate::pipeline::send;
+use crate::rules::Rules;
+use crate::rules::source::Source;
+
+/// The options of `emit`.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Args {
+    /// The event, posted byte for byte; `-` reads standard input [default: a sample with an id of its own]
+    #[arg(value_name = "EVENT.json")]
+    event: Option<PathBuf>,
+    /// Where to post it [default: the configuration's `server.listen`, /hooks/SOURCE]
+    #[arg(long, value_name = "URL", value_parser = url)]
+    to: Option<String>,
+    /// As which source to sign it [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// Sign with the stand-ins that `hookbell demo` uses for secrets that aren't set
+    #[arg(long)]
+    demo: bool,
+    /// Print one JSON object: url, status, body
+    #[arg(long)]
+    json: bool,
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let parsed = reqwest::Url::parse(text).map_err(|e| e.to_string())?;
+    match parsed.scheme() {
+        "http" | "https" => Ok(text.to_owned()),
+        _ => Err("write http://… or https://…".to_owned()),
+    }
+}
+
+/// Posts the event; yes is the answer if the bridge took it.
+pub(super) fn run(config: &Config, args: &Args) -> Result<Answer, Failure> {
+    let loaded = if args.demo {
+        config::load(config.path_or_example(), Secrets::StandIns)
+    } else {
+        config::load(Some(config.path()), Secrets::Required)
+    };
+    let loaded = loaded.map_err(Failure::Problems)?;
+    let source = source(&loaded.rules, args.source.as_deref())?;
+    let body = body(args.event.as_deref(), source)?;
+    let to = match &args.to {
+        Some(url) => url.clone(),
+        None => default_url(&loaded, source)?,
+    };
+    let reply = block_on(async {
+        post(&to, source, body)
+            .await?
+            .map_err(|why| Failure::Unreachable(format!("can't reach {} ({why})", shown(&to))))
+    })?;
+    if args.json {
+        let body = RawValue::from_string(reply.body.clone());
+        let body = body.map_or_else(|_| json!(reply.body), |raw| json!(raw));
+        print_json(&json!({"url": shown(&to), "status": reply.status, "body": body}))?;
+    } else {
+        let said = terminal::lines(reply.body.trim_end()).join("\n");
+        print(format!("{} {said}\n", reply.status).as_bytes())?;
+    }
+    Ok(Answer::yes_if((200..300).contains(&reply.status)))
+}
+
+/// Signs `body` as `source` does and posts it to `url`. The inner error says why there is no answer.
+pub(super) async fn post(
+    url: &str,
+    source: &Source,
+    body: Vec<u8>,
+) -> Result<Result<Reply, String>, Failure> {
+    let mut request = send::client()?.post(url).header("content-type", "application/json");
+    for (name, value) in source.sign(&body, Clock::system().now()) {
+        request = request.header(name, value);
+    }
+    Ok(exchange(request.body(body)).await)
+}
+
+fn source<'r>(rules: &'r Rules, wanted: Option<&str>) -> Result<&'r Source, Failure> {
+    let names = || rules.sources.iter().map(|s| &*s.name);
+    match (wanted, &*rules.sources) {
+        (Some(name), _) => rules.source(name).ok_or_else(|| {
+            let hint = did_you_mean(name, names());
+            Failure::Usage(format!("there is no source `{}`: {hint}", terminal::line(name)))
+        }),
+        (None, [only]) => Ok(only),
+        (None, []) => Err(Failure::No(anyhow!("the configuration has no source"))),
+        (None, _) => {
+            let names: Vec<_> = names().collect();
+            Err(Failure::Usage(format!("as which source? --source with {}", names.join(" or "))))
+        }
+    }
+}
+
+fn body(event: Option<&Path>, source: &Source) -> Result<Vec<u8>, Failure> {
+    match event {
+        Some(path) if path == Path::new("-") => {
+            let mut body = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut body);
+            read.context("can't read the event from standard input")?;
+            Ok(body)
+        }
+        Some(path) => {
+            let read = std::fs::read(path);
+            Ok(read.with_context(|| format!("can't read the event {}", path.display()))?)
+        }
+        None if source.definition.name == sample::KIND => Ok(sample::fresh().into_bytes()),
+        None => Err(Failure::Usage(format!(
+            "there is no sample event of a `{}` source: name a file",
+            source.definition.name
+        ))),
+    }
+}
+
+fn default_url(loaded: &Loaded, source: &Source) -> Result<String, Failure> {
+    let listen = reachable(loaded.settings.server.listen);
+    if listen.port() == 0 {
+        let message = "`server.listen` has port 0, so the port isn't known: use --to URL";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    Ok(format!("http://{listen}/hooks/{}", source.name))
+}
+
+/// A URL for people: a password or a token in it stays out.
+fn shown(url: &str) -> String {
+    let Ok(parsed) = reqwest::Url::parse(url) else { return terminal::line(url) };
+    format!("{}{}", parsed.origin().ascii_serialization(), parsed.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_url_has_no_secrets() {
+        assert_eq!(
+            shown("http://me:secret@127.0.0.1:8080/hooks/x?token=1#f"),
+            "http://127.0.0.1:8080/hooks/x"
+        );
+        assert_eq!(shown("https://bell.example/hooks/x"), "https://bell.example/hooks/x");
+    }
+
+    #[test]
+    fn only_http_is_posted_to() {
+        assert!(url("https://bell.example/hooks/replicer").is_ok());
+        for wrong in ["ftp://x/y", "bell.example/hooks", "/hooks/x"] {
+            assert!(url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_posted_byte_for_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("event.json");
+        let bytes = b"{ \"n\" : 12.50 }\r\n\xff";
+        std::fs::write(&path, bytes).unwrap();
+        let rules = config::load(None, Secrets::StandIns).unwrap().rules;
+        let source = &rules.sources[0];
+        assert_eq!(body(Some(&path), source).unwrap(), bytes);
+        assert!(matches!(body(Some(&folder.path().join("none")), source), Err(Failure::No(_))));
+        let fresh = body(None, source).unwrap();
+        assert_ne!(fresh, body(None, source).unwrap());
+    }
+
+    #[test]
+    fn an_unknown_source_gets_a_hint() {
+        let rules = config::load(None, Secrets::StandIns).unwrap().rules;
+        let Err(Failure::Usage(message)) = source(&rules, Some("replicr")) else { panic!() };
+        assert_eq!(message, "there is no source `replicr`: did you mean `replicer`?");
+        assert_eq!(&*source(&rules, None).unwrap().name, "replicer");
+    }
+}
