@@ -4,7 +4,14 @@ use crate::rules::provider::{Destination, Outgoing, Verdict};
 
 /// The client of everything that goes out.
 pub fn client() -> anyhow::Result<reqwest::Client> {
-    anyhow::bail!("the sender is not merged")
+    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
+    let tls = rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()?
+    .with_root_certificates(roots)
+    .with_no_client_auth();
+    Ok(reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).build()?)
 }
 
 /// One attempt.
