@@ -130,8 +130,9 @@ impl Api {
                 each(row)?;
             }
             left = left.saturating_sub(u32::try_from(page.rows.len()).unwrap_or(u32::MAX));
-            // A page without a row can't have a next one; asking again and again would never end.
-            before = page.next.filter(|_| !page.rows.is_empty());
+            // Pages go down. One that doesn't, or has no row, would be asked for again and again.
+            let further = |next: &i64| !page.rows.is_empty() && before.is_none_or(|b| *next < b);
+            before = page.next.filter(further);
             match before {
                 None => return Ok(Listed::All),
                 Some(_) if left == 0 => return Ok(Listed::More),
@@ -279,6 +280,8 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     #[test]
@@ -320,5 +323,105 @@ mod tests {
         for wrong in ["ftp://x", "http://x/api", "http://", "a b"] {
             assert!(base_url(wrong).is_err(), "{wrong}");
         }
+    }
+
+    /// Answers one request on a connection with each of `answers`; gives what was asked.
+    async fn server(
+        answers: Vec<(u16, &'static str)>,
+    ) -> (Api, tokio::task::JoinHandle<Vec<String>>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "the test awaits the task")]
+        let asked = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                asked.push(String::from_utf8(head).unwrap());
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            asked
+        });
+        (Api::at(address).unwrap(), asked)
+    }
+
+    #[tokio::test]
+    async fn a_list_is_read_page_by_page_until_its_end_or_its_limit() {
+        let pages = || {
+            vec![
+                (200, r#"{"events":[{"n":9},{"n":8}],"next":8}"#),
+                (200, r#"{"events":[{"n":7}],"next":null}"#),
+            ]
+        };
+        let mut query = Query::default();
+        query.add("type", Some("call.ended"));
+        let list = async |api: Api, most| {
+            let mut rows = Vec::new();
+            let each = |row: &RawValue| {
+                rows.push(row.get().to_owned());
+                Ok(())
+            };
+            let listed = api.list(("/api/events", "events"), &query, most, each).await.unwrap();
+            (listed, rows)
+        };
+        let (api, asked) = server(pages()).await;
+        let (listed, rows) = list(api, None).await;
+        assert_eq!((listed, rows.len()), (Listed::All, 3));
+        let asked = asked.await.unwrap();
+        assert!(asked[0].starts_with("GET /api/events?type=call%2Eended&limit=1000 "), "{asked:?}");
+        assert!(asked[1].contains("&before=8 "), "{asked:?}");
+
+        let (api, _) = server(pages()).await;
+        let (listed, rows) = list(api, Some(2)).await;
+        assert_eq!((listed, rows.len()), (Listed::More, 2));
+
+        let stuck = (200, r#"{"events":[{"n":9}],"next":9}"#);
+        let (api, _) = server(vec![stuck, stuck]).await;
+        let (listed, rows) = list(api, None).await;
+        assert_eq!((listed, rows.len()), (Listed::All, 2), "it does not go in circles");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_why_and_a_missing_thing_is_none() {
+        let answers = vec![
+            (404, r#"{"error":"no"}"#),
+            (401, r#"{"error":"a token is wanted"}"#),
+            (503, r#"{"error":"the disk is full"}"#),
+        ];
+        let (api, _) = server(answers).await;
+        assert!(api.one("/api/events/1").await.unwrap().is_none());
+        for expected in ["admin_token", "the disk is full"] {
+            let Err(Failure::No(why)) = api.post("/api/retry", "{}".to_owned()).await else {
+                panic!()
+            };
+            assert!(why.to_string().contains(expected), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_there_is_told_apart_from_a_no() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let Err(Failure::Unreachable(why)) = Api::at(address).unwrap().get("/healthz").await else {
+            panic!()
+        };
+        assert!(why.contains(&address.to_string()) && why.contains("refused"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn the_token_goes_along() {
+        let (mut api, asked) = server(vec![(200, "ok")]).await;
+        api.token = Some(Secret::new("t0ken"));
+        assert_eq!(api.get("/readyz").await.unwrap().body, "ok");
+        let asked = asked.await.unwrap().remove(0);
+        assert!(asked.contains("authorization: Bearer t0ken"), "{asked}");
     }
 }

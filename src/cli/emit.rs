@@ -58,9 +58,12 @@ pub(super) fn run(config: &Config, args: &Args) -> Result<Answer, Failure> {
         None => default_url(&loaded, source)?,
     };
     let reply = block_on(async {
-        post(&to, source, body)
-            .await?
-            .map_err(|why| Failure::Unreachable(format!("can't reach {} ({why})", shown(&to))))
+        post(&to, source, body).await?.map_err(|why| {
+            Failure::Unreachable(format!(
+                "can't reach {} ({why}): is a bridge running there?",
+                shown(&to)
+            ))
+        })
     })?;
     if args.json {
         let body = RawValue::from_string(reply.body.clone());

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::client::{Api, Listed, Query, Reach, read};
 use super::terminal::{FAINT, STRONG, Table};
-use super::{Answer, Config, Failure, block_on, notifications, print, remark, terminal, when};
+use super::{Answer, Config, Failure, block_on, notifications, print_data, remark, terminal, when};
 use crate::journal::{EventRow, NotificationRow};
 
 /// How many rows a table has where nobody says. A script gets all.
@@ -77,7 +77,7 @@ async fn list(api: &Api, args: &Args) -> Result<Answer, Failure> {
         return Ok(Answer::Yes);
     }
     let columns =
-        [("NUMBER", 10), ("RECEIVED", 19), ("SOURCE", 12), ("TYPE", 20), ("ID", 36), ("OWES", 6)];
+        [("NUMBER", 10), ("RECEIVED", 14), ("SOURCE", 12), ("TYPE", 18), ("ID", 40), ("OWES", 5)];
     let mut table = Table::new(columns);
     let mut rows = 0_usize;
     let most = args.limit.unwrap_or(TABLE_ROWS);
@@ -88,7 +88,7 @@ async fn list(api: &Api, args: &Args) -> Result<Answer, Failure> {
             let note = remarkable(&row).join("; ");
             let cells = [
                 row.number.to_string(),
-                when::local(row.received),
+                when::short(row.received),
                 row.source,
                 row.kind,
                 row.id,
@@ -125,7 +125,7 @@ fn remarkable(row: &EventRow) -> Vec<String> {
     for unknown in &row.unknown {
         let fields = unknown.fields.join(", ");
         all.push(format!(
-            "rule \"{}\" could not be decided: {fields} is null, missing or of another type",
+            "rule \"{}\" could not be decided: null, missing or of another type: {fields}",
             unknown.rule
         ));
     }
@@ -136,11 +136,15 @@ fn times(n: i64) -> String {
     if n == 1 { "once".to_owned() } else { format!("{n} times") }
 }
 
+/// A row as the API gave it, on one line.
+fn one_line(row: &RawValue) -> String {
+    // JSON has line breaks only between its tokens, where a space does as well.
+    format!("{}\n", row.get().replace(['\r', '\n'], " "))
+}
+
 /// Prints a row as the API gave it, on one line.
 pub(super) fn print_row(row: &RawValue) -> Result<(), Failure> {
-    // JSON has line breaks only between its tokens, where a space does as well.
-    print(format!("{}\n", row.get().replace(['\r', '\n'], " ")).as_bytes())?;
-    Ok(())
+    Ok(print_data(one_line(row).as_bytes())?)
 }
 
 /// The event of this number, or the newest with this id.
@@ -244,7 +248,7 @@ mod tests {
         assert!(text.contains("event 7: call.ended"), "{text}");
         assert!(text.contains("12.50"), "{text}");
         assert!(text.contains("came again once"), "{text}");
-        assert!(text.contains("duration is null"), "{text}");
+        assert!(text.contains("another type: duration"), "{text}");
         assert!(text.contains("evt-\u{fffd}"), "the escape was cleaned, not obeyed: {text}");
         assert!(!text.contains(['\u{1b}', '\u{9b}']), "{text}");
     }
@@ -252,7 +256,7 @@ mod tests {
     #[test]
     fn a_row_for_scripts_is_one_line() {
         let raw = RawValue::from_string("{\n \"a\":\r\n 1}".to_owned()).unwrap();
-        let line = raw.get().replace(['\r', '\n'], " ");
+        let line = one_line(&raw);
         assert_eq!(line.lines().count(), 1);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap()["a"], 1);
     }

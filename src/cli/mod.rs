@@ -36,18 +36,18 @@ const DEFAULT_CONFIG: &str = "rules.toml";
 const EXAMPLES: &str = "\
 hookbell turns webhook events into the right message for the right person
 
-  hookbell demo                 see it work: no account, nothing leaves this machine
-  hookbell init                 write a first rules.toml and its templates into this folder
-  hookbell check                everything that is wrong with rules.toml, at once
-  hookbell run                  take events in and send what they cause
-  hookbell emit                 sign a sample event and post it to the running bridge
+  hookbell demo     see it work: no account, nothing leaves this machine
+  hookbell init     write a first rules.toml and its templates into this folder
+  hookbell check    everything that is wrong with rules.toml, at once
+  hookbell run      take events in and send what they cause
+  hookbell emit     sign a sample event and post it to the running bridge
 
 `hookbell help` lists every command, `hookbell help COMMAND` explains one
 ";
 
 /// Turns webhook events into the right message for the right person.
 #[derive(Debug, Parser)]
-#[command(name = "hookbell", version, about, arg_required_else_help = false, max_term_width = 100)]
+#[command(name = "hookbell", version)]
 #[command(
     after_help = "Exit codes: 0 fine, 1 the answer is no, 2 usage, 3 the running bridge can't be \
                         reached, 78 bad configuration in `run`"
@@ -64,8 +64,10 @@ struct Cli {
 enum Command {
     /// Serve until SIGTERM or SIGINT, then finish what is under way
     Run,
-    /// The real bridge with your rules (or the built-in example), sample events, and every destination swapped for
-    /// an inbox: nothing leaves this machine
+    /// See it work: the real bridge, sample events, messages into an inbox
+    ///
+    /// Takes ./rules.toml if it is there, else the built-in example. Every destination is swapped for an inbox, so
+    /// nothing leaves this machine and no secret has to be set.
     Demo(demo::Args),
     /// Write a commented rules.toml, templates and an example event
     Init(init::Args),
@@ -196,7 +198,7 @@ fn reader_went_away(error: &anyhow::Error) -> bool {
     io.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Writes all of `text` to standard output.
+/// Writes text for people to standard output; its colours are taken out where nobody sees them.
 fn print(text: &[u8]) -> io::Result<Answer> {
     let mut out = anstream::stdout().lock();
     out.write_all(text)?;
@@ -204,12 +206,18 @@ fn print(text: &[u8]) -> io::Result<Answer> {
     Ok(Answer::Yes)
 }
 
+/// Writes data for scripts to standard output, byte for byte.
+fn print_data(text: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text)?;
+    out.flush()
+}
+
 /// Prints one JSON value on a line of its own.
 fn print_json(json: &impl serde::Serialize) -> Result<(), Failure> {
     let mut text = serde_json::to_string(json).map_err(anyhow::Error::from)?;
     text.push('\n');
-    print(text.as_bytes())?;
-    Ok(())
+    Ok(print_data(text.as_bytes())?)
 }
 
 /// Says what went wrong on standard error.
@@ -231,10 +239,7 @@ fn show_problems(problems: &[Problem]) {
     let text = problem::render(problems, problem::Style::Colour);
     let _ = anstream::stderr().write_all(text.as_bytes());
     let errors = problems.iter().filter(|p| p.is_error()).count();
-    complain(format_args!(
-        "the configuration has {}; nothing was started",
-        terminal::count(errors, "problem")
-    ));
+    complain(terminal::count(errors, "problem") + " in the configuration");
 }
 
 /// A runtime for a command that asks one question after another.

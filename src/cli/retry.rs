@@ -4,7 +4,7 @@ use clap::ArgGroup;
 use jiff::Timestamp;
 
 use super::client::{Api, Reach, read};
-use super::{Answer, Config, Failure, block_on, print, terminal, when};
+use super::{Answer, Config, Failure, block_on, print, print_data, terminal, when};
 use crate::journal::{NotificationFilter, Retried, RetrySelection, State};
 
 /// The options of `retry`.
@@ -18,13 +18,13 @@ pub(super) struct Args {
     #[arg(long)]
     all: bool,
     /// Only to this destination
-    #[arg(long, value_name = "NAME", requires = "all")]
+    #[arg(long, value_name = "NAME", requires = "all", conflicts_with = "ids")]
     destination: Option<String>,
     /// Only of this rule
-    #[arg(long, value_name = "NAME", requires = "all")]
+    #[arg(long, value_name = "NAME", requires = "all", conflicts_with = "ids")]
     rule: Option<String>,
     /// Only those owed since then: a time, a date, or an age such as 7d
-    #[arg(long, value_name = "TIME", value_parser = when::parse, requires = "all")]
+    #[arg(long, value_name = "TIME", value_parser = when::parse, requires = "all", conflicts_with = "ids")]
     since: Option<Timestamp>,
     /// Print the answer as one JSON object
     #[arg(long)]
@@ -53,8 +53,11 @@ pub(super) fn run(config: &Config, args: &Args) -> Result<Answer, Failure> {
     let answer =
         block_on(async { Api::new(config, &args.reach)?.post("/api/retry", which).await })?;
     let done: Retried = read(&answer)?;
-    let text = if args.json { format!("{}\n", answer.trim_end()) } else { told(&done) };
-    print(text.as_bytes())?;
+    if args.json {
+        print_data(format!("{}\n", answer.trim_end()).as_bytes())?;
+    } else {
+        print(told(&done).as_bytes())?;
+    }
     Ok(Answer::yes_if(!done.retried.is_empty() && done.refused.is_empty()))
 }
 

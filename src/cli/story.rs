@@ -117,7 +117,7 @@ impl Told {
         for unknown in &self.unknown {
             let fields = unknown.fields.join(", ");
             let text = format!(
-                "rule \"{}\" could not be decided, so it did not fire: {fields} is null, missing or of another type",
+                "rule \"{}\" could not be decided, so it did not fire: null, missing or of another type: {fields}",
                 unknown.rule
             );
             writeln!(out)?;
@@ -144,7 +144,7 @@ pub(super) fn print_notice(out: &mut impl Write, notice: &Notice) -> io::Result<
         (State::Sent, Some(_)) => writeln!(out, "   {heading}{GOOD}{took}{GOOD:#}")?,
         (State::Shadow, _) => writeln!(out, "   {heading}: a shadow rule: recorded, not sent")?,
         (state, _) => {
-            writeln!(out, "   {heading}: {BAD}did not arrive{BAD:#} ({state}: {reason})")?
+            writeln!(out, "   {heading}: {BAD}did not arrive{BAD:#} ({state}: {reason})")?;
         }
     }
     if let Some(why) = &notice.fallback {

@@ -44,17 +44,12 @@ fn age(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))
 }
 
-/// A moment as a table shows it: this machine's zone, to the second.
-pub(crate) fn local(at: Timestamp) -> String {
-    at.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// As [`local`], without the year: for narrow columns of recent things.
+/// A moment as a table shows it: this machine's zone, to the second, without the year.
 pub(crate) fn short(at: Timestamp) -> String {
     at.to_zoned_datetime(TimeZone::system()).strftime("%m-%d %H:%M:%S").to_string()
 }
 
-/// As [`local`], with the zone's offset: where a single thing is shown.
+/// As [`short`], whole and with the zone's offset: where a single thing is shown.
 pub(crate) fn full(at: Timestamp) -> String {
     at.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%.3f %:z").to_string()
 }
