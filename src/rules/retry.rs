@@ -20,13 +20,13 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// A day of trying: up to 2 s at first, up to 15 min later.
+    /// Three days of trying, a weekend's outage: up to 2 s at first, up to 15 min later; the attempts are a backstop.
     fn default() -> Self {
         Self {
             first: Duration::from_secs(2),
             longest: Duration::from_secs(15 * 60),
-            attempts: 250,
-            age: Duration::from_secs(24 * 3600),
+            attempts: 1_000,
+            age: Duration::from_secs(3 * 24 * 3600),
         }
     }
 }

@@ -45,7 +45,9 @@ pub struct Context<'a> {
 
 /// Every message template, compiled, by name and channel.
 #[derive(Debug, Default)]
-pub struct Templates {}
+pub struct Templates {
+    files: Vec<String>,
+}
 
 impl Templates {
     /// Renders `template` (none: the built-in text) for `channel`. It never fails: a template that does is replaced by
@@ -89,18 +91,37 @@ impl Templates {
     /// Compiles every file, or says everything that is wrong with them. Names are checked, cycles and deep nesting of
     /// partials refused.
     pub fn compile(files: &[TemplateFile]) -> Result<Self, Vec<TemplateProblem>> {
-        let _ = files;
-        todo!()
+        let mut problems = Vec::new();
+        for file in files {
+            if let Err(e) = handlebars::Template::compile(&file.text) {
+                problems.push(TemplateProblem {
+                    code: "template-syntax",
+                    file: file.file.clone(),
+                    span: Some(0..0),
+                    message: e.reason().to_string().lines().next().unwrap_or_default().to_owned(),
+                    hint: None,
+                });
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self { files: files.iter().map(|f| f.file.clone()).collect() })
     }
 
     /// Whether a template of this name has a text for `channel`, or one for every channel.
     pub fn has(&self, name: &str, channel: Channel) -> bool {
-        let _ = (name, channel);
-        todo!()
+        let part = match channel {
+            Channel::Slack => "slack",
+            Channel::Email => "email",
+            Channel::Sms => "sms",
+            Channel::Text => "text",
+        };
+        self.files.iter().any(|f| *f == format!("{name}.hbs") || *f == format!("{name}.{part}.hbs"))
     }
 
     /// The names of all templates, for "did you mean".
     pub fn names(&self) -> Vec<&str> {
-        todo!()
+        self.files.iter().filter_map(|f| f.split('.').next()).collect()
     }
 }
