@@ -4,9 +4,16 @@
 //! runs on are shared and noisy, so rounds alternate between the two servers and the medians are compared. All
 //! traffic stays on loopback and is bounded in count; the servers are children that end with this program.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's output is its purpose")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark's output is its purpose"
+)]
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't go on should stop where it stands")]
-#![expect(clippy::disallowed_methods, reason = "a benchmark reads the real clock and the environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark reads the real clock and the environment"
+)]
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -37,8 +44,13 @@ fn main() {
     }
     let quick = args.iter().any(|a| a == "--quick");
     let million = args.iter().any(|a| a == "--million");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let plan = if quick { Plan { rounds: 3, requests: 20_000 } } else { Plan { rounds: 5, requests: 60_000 } };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let plan = if quick {
+        Plan { rounds: 3, requests: 20_000 }
+    } else {
+        Plan { rounds: 5, requests: 60_000 }
+    };
     binary_size();
     idle(if quick { 5 } else { 20 });
     runtime.block_on(latency(if quick { 50 } else { 300 }));
@@ -74,7 +86,8 @@ impl Drop for Server {
 
 /// The echo server: what hyper alone costs on this machine, in this minute.
 fn raw_hyper() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("{}", listener.local_addr().unwrap());
@@ -83,10 +96,15 @@ fn raw_hyper() {
             stream.set_nodelay(true).unwrap();
             tokio::spawn(async move {
                 let echo = service_fn(|req: Request<Incoming>| async move {
-                    let body = req.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+                    let body =
+                        req.into_body().collect().await.map(http_body_util::Collected::to_bytes);
                     Ok::<_, Infallible>(Response::new(Full::new(body.unwrap_or_default())))
                 });
-                drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), echo).await);
+                drop(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), echo)
+                        .await,
+                );
             });
         }
     });
@@ -174,7 +192,9 @@ fn run(config: &Path) -> (Server, Duration) {
         let Ok(entry) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
         let fields = entry.get("fields").unwrap_or(&entry);
         match fields["message"].as_str() {
-            Some("accepting events") => address = fields["address"].as_str().map(|a| a.parse().unwrap()),
+            Some("accepting events") => {
+                address = fields["address"].as_str().map(|a| a.parse().unwrap())
+            }
             Some("ready") => break,
             _ => {}
         }
@@ -220,9 +240,21 @@ async fn exchange(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) 
         assert!(stream.read_buf(buffer).await.unwrap() > 0, "the server closed the connection");
         let Some(head) = buffer.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
         let text = std::str::from_utf8(&buffer[..head]).unwrap().to_ascii_lowercase();
-        assert!(text.starts_with("http/1.1 200"), "{text}\n{}", String::from_utf8_lossy(&buffer[head..]));
-        let length: usize =
-            text.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap().trim().parse().unwrap();
+        assert!(
+            text.starts_with("http/1.1 200"),
+            "{text}\n{}",
+            String::from_utf8_lossy(&buffer[head..])
+        );
+        let length: usize = text
+            .split("content-length: ")
+            .nth(1)
+            .unwrap()
+            .split("\r\n")
+            .next()
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         if buffer.len() >= head + 4 + length {
             return;
         }
@@ -237,7 +269,13 @@ struct Figures {
 }
 
 /// `requests` requests over `connections` kept-alive connections; the figures are of the server `pid`.
-async fn load(address: SocketAddr, pid: u32, path: &'static str, connections: u64, requests: u64) -> Figures {
+async fn load(
+    address: SocketAddr,
+    pid: u32,
+    path: &'static str,
+    connections: u64,
+    requests: u64,
+) -> Figures {
     let each = requests / connections;
     let (done, mut times) = mpsc::channel(usize::try_from(connections).unwrap());
     let mut streams = Vec::new();
@@ -297,7 +335,8 @@ fn resident_kib(pid: u32) -> u64 {
 fn wake_ups(pid: u32) -> u64 {
     let mut sum = 0;
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
-        let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default();
+        let status =
+            std::fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default();
         sum += status
             .lines()
             .filter(|l| l.contains("ctxt_switches:"))
@@ -317,7 +356,10 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 fn binary_size() {
     let bytes = std::fs::metadata(env!("CARGO_BIN_EXE_hookbell")).unwrap().len();
-    println!("binary                       {:.2} MB", f64::from(u32::try_from(bytes / 1000).unwrap()) / 1000.0);
+    println!(
+        "binary                       {:.2} MB",
+        f64::from(u32::try_from(bytes / 1000).unwrap()) / 1000.0
+    );
 }
 
 /// Nothing happens: what does that cost?
@@ -327,7 +369,10 @@ fn idle(seconds: u64) {
     std::thread::sleep(Duration::from_secs(2));
     let (woken, cpu) = (wake_ups(pid), cpu_seconds(pid));
     std::thread::sleep(Duration::from_secs(seconds));
-    println!("idle RSS                     {:.1} MB", f64::from(u32::try_from(resident_kib(pid)).unwrap()) / 1024.0);
+    println!(
+        "idle RSS                     {:.1} MB",
+        f64::from(u32::try_from(resident_kib(pid)).unwrap()) / 1024.0
+    );
     println!(
         "idle wake-ups                {} in {seconds} s, CPU {:.2} s",
         wake_ups(pid) - woken,
@@ -355,7 +400,11 @@ async fn receiver() -> (SocketAddr, mpsc::Receiver<Instant>) {
                         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"ok"))))
                     }
                 });
-                drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), note).await);
+                drop(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), note)
+                        .await,
+                );
             });
         }
     });
@@ -399,8 +448,14 @@ async fn accept(plan: &Plan, connections: u64) {
         let echo = load(raw.address, raw.child.id(), "/", connections, plan.requests).await;
         drop(raw);
         let bridge = start_bridge(false, "127.0.0.1:9".parse().unwrap());
-        let ours =
-            load(bridge.server.address, bridge.server.child.id(), "/hooks/replicer", connections, plan.requests).await;
+        let ours = load(
+            bridge.server.address,
+            bridge.server.child.id(),
+            "/hooks/replicer",
+            connections,
+            plan.requests,
+        )
+        .await;
         eprintln!(
             "  round {round}: raw {:.0}/s {:.1} µs p50 {:?} p99 {:?}; bridge {:.0}/s {:.1} µs p50 {:?} p99 {:?}, RSS {} KiB",
             echo.per_second,
@@ -467,5 +522,9 @@ async fn start_with_a_million() {
             took.as_secs_f64() * 1e3
         })
         .collect();
-    println!("start, a million events      first after kill -9 {:.0} ms, median {:.0} ms", took[0], median(took.clone()));
+    println!(
+        "start, a million events      first after kill -9 {:.0} ms, median {:.0} ms",
+        took[0],
+        median(took.clone())
+    );
 }
