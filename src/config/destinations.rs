@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Secrets;
 use super::reader::{At, Report, Table, Value, suggest};
