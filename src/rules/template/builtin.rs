@@ -17,17 +17,15 @@ pub(super) fn message(channel: Channel, context: Context<'_>, data: &Value) -> M
     let part = Part::of(channel);
     let heading = cut::one_line(&format!("{}: {}", context.rule, context.event.kind));
     let mut text = part.escape(&heading);
-    let mut shown = 0;
-    for (name, value) in fields(data) {
+    for (name, value) in fields(data).into_iter().take(LINES) {
         let line = format!("{name}: {}", cut::chars(&cut::one_line(&value), VALUE));
         let line = part.escape(&line);
         let room = channel != Channel::Sms || text.chars().count() + line.chars().count() < SMS;
-        if shown == LINES || !room {
+        if !room {
             break;
         }
         text.push('\n');
         text.push_str(&line);
-        shown += 1;
     }
     let subject = (channel == Channel::Email).then(|| super::subject_line(&heading));
     Message { subject, text, html: None, fallback: None }

@@ -263,7 +263,9 @@ fn what_is_wrong_is_said_with_its_place() {
     let deep = format!("{}{}", "{{#if a}}".repeat(3_000), "{{/if}}".repeat(3_000));
     let chain = format!("{{{{#if a}}}}{}{{{{/if}}}}", "{{else if b}}x".repeat(3_000));
     let brackets = format!("{{{{a {}", "(b ".repeat(20_000));
-    let cases: Vec<(Vec<(&str, &str)>, &str, &str)> = vec![
+    // Files, what is said, and the text that is meant.
+    type Case<'a> = (Vec<(&'a str, &'a str)>, &'a str, &'a str);
+    let cases: Vec<Case<'_>> = vec![
         (
             vec![("t.hbs", "a\n{{#if x}}\nb")],
             "{{#if}} opened at line 2 is never closed",
