@@ -1,4 +1,30 @@
 //! Text to [`Settings`] and [`crate::rules::Rules`], or every problem at once.
+//!
+//! - `files` reads `rules.toml` and the folders beside it, or the built-in example;
+//! - `reader` reads tables by key and type and notes what is wrong, `quantity` knows durations and sizes, `place`
+//!   finds bytes of the file, and `secrets` resolves `${…}`;
+//! - `compile` goes through the sections: `server`, `sources`, `destinations`, `rule`, and in `later` what this
+//!   version accepts but doesn't carry out yet; `lint` looks at the whole;
+//! - [`problem`] shows what is wrong.
+//!
+//! A configuration is compiled as a whole or not at all, so a bad file can't replace a good one by halves.
+
+mod compile;
+mod destinations;
+mod files;
+mod later;
+mod lint;
+mod place;
+pub mod problem;
+mod quantity;
+mod reader;
+mod rule;
+mod secrets;
+mod server;
+mod sources;
+
+pub use files::example;
+pub use secrets::Environment;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -77,6 +103,8 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
+    /// The file's text as it was read, to show the place even if the file has changed since; none if it couldn't be.
+    pub text: Option<Arc<str>>,
 }
 
 /// How bad a problem is.
@@ -89,7 +117,61 @@ pub enum Severity {
 }
 
 /// Reads `path` (or the embedded defaults if none) with its templates and definitions beside it.
+///
+/// # Errors
+///
+/// Every problem, warnings included, in the order of files and places; at least one is an error.
 pub fn load(path: Option<&Path>, secrets: Secrets) -> Result<Loaded, Vec<Problem>> {
-    let _ = (path, secrets);
-    todo!()
+    load_in(path, secrets, &Environment::Process)
+}
+
+/// As [`load`], with `${NAME}` looked up in `environment`.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_in(
+    path: Option<&Path>,
+    secrets: Secrets,
+    environment: &Environment,
+) -> Result<Loaded, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let files = match path {
+        None => Some(files::Files::embedded()),
+        Some(path) => files::Files::read(path, &mut problems),
+    };
+    let compiled = files.map(|files| {
+        let folder = files.folder.clone();
+        let resolver = secrets::Resolver { environment, mode: secrets, folder };
+        compile::compile(&files, &resolver, &mut problems)
+    });
+    problem::sort(&mut problems);
+    match compiled {
+        Some((settings, rules)) if !problems.iter().any(Problem::is_error) => {
+            Ok(Loaded { settings, rules: Arc::new(rules), warnings: problems })
+        }
+        _ => Err(problems),
+    }
+}
+
+impl Settings {
+    /// The keys that differ in `other`: a reload can't change them, so it says that they need a restart.
+    pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
+        let (a, b) = (&self.server, &other.server);
+        let differs = [
+            ("server.listen", a.listen != b.listen),
+            ("server.admin", a.admin != b.admin),
+            ("server.admin_token", a.admin_token != b.admin_token),
+            ("server.admin_hosts", a.admin_hosts != b.admin_hosts),
+            ("server.max_body", a.max_body != b.max_body),
+            ("server.max_head", a.max_head != b.max_head),
+            ("server.head_timeout", a.head_timeout != b.head_timeout),
+            ("server.body_timeout", a.body_timeout != b.body_timeout),
+            ("server.max_connections", a.max_connections != b.max_connections),
+            ("server.grace", a.grace != b.grace),
+            ("journal.url", self.journal.url != other.journal.url),
+            ("journal.keep", self.journal.keep != other.journal.keep),
+        ];
+        differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
 }

@@ -3,6 +3,8 @@
 //! The journal's methods are promises; `conformance.rs` states each as a test and runs it on every backend.
 //! One transaction holds an event, its dedupe keys and all that it owes; the caller answers 2xx after it is on disk.
 
+mod key;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

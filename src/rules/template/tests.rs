@@ -95,7 +95,7 @@ fn every_shipped_template_copes_with_nulls_and_shows_no_transcript() {
     let names = templates.names();
     assert_eq!(names, ["failed-call", "unhappy-customer", "won-deal"]);
     for name in names {
-        for channel in [Channel::Slack, Channel::Email, Channel::Sms] {
+        for channel in [Channel::Slack, Channel::Email, Channel::Sms, Channel::Text] {
             assert!(templates.has(name, channel), "{name} {channel:?}");
             for event in [&nulls, &long, &event(CALL)] {
                 let message = render(&templates, name, channel, event);

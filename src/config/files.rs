@@ -1,0 +1,235 @@
+//! The files that make up a configuration: `rules.toml` and the folders beside it, read within bounds, or the
+//! example that is built in.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Problem, Severity};
+
+/// The largest `rules.toml`: room for 100,000 rules.
+const LARGEST_RULES: u64 = 32 << 20;
+/// The largest template or definition.
+const LARGEST_PART: u64 = 256 << 10;
+/// The most files that are read from one folder.
+const MOST_FILES: usize = 1_000;
+
+/// The example configuration in the binary: what runs without a file of one's own, and what `init` writes.
+pub mod example {
+    /// `rules.toml`.
+    pub const RULES: &str = include_str!("../../rules.toml");
+    /// Every file of `templates/`, by name.
+    pub const TEMPLATES: &[(&str, &str)] = &[
+        ("_customer.hbs", include_str!("../../templates/_customer.hbs")),
+        ("failed-call.email.hbs", include_str!("../../templates/failed-call.email.hbs")),
+        ("failed-call.hbs", include_str!("../../templates/failed-call.hbs")),
+        ("failed-call.slack.hbs", include_str!("../../templates/failed-call.slack.hbs")),
+        ("failed-call.sms.hbs", include_str!("../../templates/failed-call.sms.hbs")),
+        ("unhappy-customer.email.hbs", include_str!("../../templates/unhappy-customer.email.hbs")),
+        ("unhappy-customer.hbs", include_str!("../../templates/unhappy-customer.hbs")),
+        ("unhappy-customer.slack.hbs", include_str!("../../templates/unhappy-customer.slack.hbs")),
+        ("unhappy-customer.sms.hbs", include_str!("../../templates/unhappy-customer.sms.hbs")),
+        ("won-deal.email.hbs", include_str!("../../templates/won-deal.email.hbs")),
+        ("won-deal.hbs", include_str!("../../templates/won-deal.hbs")),
+        ("won-deal.slack.hbs", include_str!("../../templates/won-deal.slack.hbs")),
+        ("won-deal.sms.hbs", include_str!("../../templates/won-deal.sms.hbs")),
+    ];
+    /// A recorded event, to try the rules with; its path in a configuration's folder.
+    pub const EVENT: (&str, &str) =
+        ("tests/events/call.ended.json", include_str!("../../tests/events/call.ended.json"));
+}
+
+/// One file as read.
+#[derive(Clone, Debug)]
+pub(super) struct File {
+    /// Its path as messages show it.
+    pub(super) path: PathBuf,
+    /// Its name within its folder.
+    pub(super) name: String,
+    pub(super) text: Arc<str>,
+}
+
+/// All that a configuration is compiled from.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) rules: File,
+    /// The folder of `rules.toml`.
+    pub(super) folder: PathBuf,
+    pub(super) templates: Vec<File>,
+    pub(super) sources: Vec<File>,
+    pub(super) providers: Vec<File>,
+}
+
+impl Files {
+    /// The example that is built in.
+    pub(super) fn embedded() -> Self {
+        let file = |name: &str, path: PathBuf, text: &str| File {
+            path,
+            name: name.to_owned(),
+            text: text.into(),
+        };
+        let root = Path::new("(built in)");
+        let template =
+            |(name, text): &(&str, &str)| file(name, root.join("templates").join(name), text);
+        Self {
+            rules: file("rules.toml", root.join("rules.toml"), example::RULES),
+            folder: PathBuf::from("."),
+            templates: example::TEMPLATES.iter().map(template).collect(),
+            sources: Vec::new(),
+            providers: Vec::new(),
+        }
+    }
+
+    /// Reads `path` and the folders beside it. Without a readable `rules.toml` there is nothing to go on with.
+    pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Option<Self> {
+        let text = match text(path, LARGEST_RULES) {
+            Ok(text) => text,
+            Err(why) => {
+                let hint = "`hookbell init` writes a first one; `--config` names another";
+                let mut problem = unreadable(path, &why);
+                problem.hint = Some(hint.to_owned());
+                problems.push(problem);
+                return None;
+            }
+        };
+        let folder = match path.parent() {
+            Some(p) if p != Path::new("") => p.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        // Messages show `templates/x.hbs`, not `./templates/x.hbs`.
+        let shown = |name: &str| match path.parent() {
+            Some(p) => p.join(name),
+            None => PathBuf::from(name),
+        };
+        let templates = read_folder(&shown("templates"), "hbs", problems);
+        let sources = read_folder(&shown("sources"), "toml", problems);
+        let providers = read_folder(&shown("providers"), "toml", problems);
+        let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let rules = File { path: path.to_owned(), name, text: text.into() };
+        Some(Self { rules, folder, templates, sources, providers })
+    }
+}
+
+/// The files of `folder` that end in `.extension`, by name. A missing folder has none. Other files, hidden ones
+/// (a Kubernetes volume's `..data` among them) and editors' backups are left alone.
+fn read_folder(folder: &Path, extension: &str, problems: &mut Vec<Problem>) -> Vec<File> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(e) => {
+            problems.push(unreadable(folder, &plain(&e)));
+            return Vec::new();
+        }
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .filter(|name| Path::new(name).extension().is_some_and(|e| e == extension))
+        .collect();
+    names.sort();
+    if names.len() > MOST_FILES {
+        problems.push(unreadable(folder, &format!("it holds more than {MOST_FILES} files")));
+        names.truncate(MOST_FILES);
+    }
+    let mut files = Vec::new();
+    for name in names {
+        let path = folder.join(&name);
+        match inside(folder, &path).and_then(|()| text(&path, LARGEST_PART)) {
+            Ok(text) => files.push(File { path, name, text: text.into() }),
+            Err(why) => problems.push(unreadable(&path, &why)),
+        }
+    }
+    files
+}
+
+/// A link may point at another file of the same folder (as Kubernetes volumes do), but not out of it: who may write
+/// a template's name must not thereby read any file of the machine.
+fn inside(folder: &Path, path: &Path) -> Result<(), String> {
+    let folder = folder.canonicalize().map_err(|e| plain(&e))?;
+    let path = path.canonicalize().map_err(|e| plain(&e))?;
+    if path.starts_with(folder) { Ok(()) } else { Err("it is a link out of its folder".to_owned()) }
+}
+
+fn text(path: &Path, largest: u64) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|e| plain(&e))?;
+    if !file.metadata().map_err(|e| plain(&e))?.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(largest + 1).read_to_end(&mut bytes).map_err(|e| plain(&e))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > largest {
+        return Err(format!("it is larger than {} KiB", largest >> 10));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let line = e.as_bytes().iter().take(at).filter(|b| **b == b'\n').count() + 1;
+        format!("it is not valid UTF-8 in line {line}")
+    })
+}
+
+fn unreadable(path: &Path, why: &str) -> Problem {
+    Problem {
+        code: "unreadable-file",
+        severity: Severity::Error,
+        file: path.to_owned(),
+        span: None,
+        message: format!("can't be read: {why}"),
+        hint: None,
+        text: None,
+    }
+}
+
+/// An I/O error in plain words, without the system's error number.
+pub(super) fn plain(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => e.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_gives_its_own_files_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let templates = dir.path().join("templates");
+        std::fs::create_dir_all(templates.join("..data")).unwrap();
+        std::fs::create_dir_all(templates.join("folder.hbs")).unwrap();
+        std::fs::write(dir.path().join("secret.hbs"), "secret").unwrap();
+        std::fs::write(templates.join("..data").join("linked.hbs"), "linked").unwrap();
+        std::fs::write(templates.join("a.hbs"), "a").unwrap();
+        std::fs::write(templates.join("a.hbs~"), "backup").unwrap();
+        std::fs::write(templates.join("large.hbs"), vec![b'x'; 300_000]).unwrap();
+        std::fs::write(templates.join("latin.hbs"), b"ok\n\xff").unwrap();
+        std::os::unix::fs::symlink("..data/linked.hbs", templates.join("linked.hbs")).unwrap();
+        std::os::unix::fs::symlink("../secret.hbs", templates.join("out.hbs")).unwrap();
+        let mut problems = Vec::new();
+        let files = read_folder(&templates, "hbs", &mut problems);
+        let names: Vec<_> = files.iter().map(|f| (&*f.name, &*f.text)).collect();
+        assert_eq!(names, [("a.hbs", "a"), ("linked.hbs", "linked")]);
+        let messages: Vec<_> = problems.iter().map(|p| &*p.message).collect();
+        assert_eq!(
+            messages,
+            [
+                "can't be read: it is no regular file",
+                "can't be read: it is larger than 256 KiB",
+                "can't be read: it is not valid UTF-8 in line 2",
+                "can't be read: it is a link out of its folder",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_shipped_template_is_built_in() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+        let mut problems = Vec::new();
+        let files = read_folder(&folder, "hbs", &mut problems);
+        let built_in: Vec<_> = example::TEMPLATES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(files.iter().map(|f| &*f.name).collect::<Vec<_>>(), built_in);
+        assert!(!files.is_empty() && problems.is_empty());
+    }
+}

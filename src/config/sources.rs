@@ -1,0 +1,161 @@
+//! `[sources.NAME]`: who may send.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::quantity::is_name;
+use super::reader::{Report, Table, nearest, suggest};
+use super::secrets::{Resolved, Resolver};
+use crate::rules::source::{self, Definition, Source, SourceSettings};
+use crate::secret::Secret;
+
+/// Signing secrets for `demo`, in the shapes that senders use; the first that the definition takes is used. They
+/// protect nothing: the demo listens on loopback and sends nothing out.
+const STAND_INS: [&str; 2] = ["stand-in-signing-secret", "whsec_c3RhbmQtaW4tc2lnbmluZy1zZWNyZXQ="];
+
+/// A source as the other sections see it, whether or not it could be built.
+#[derive(Clone, Debug)]
+pub(super) struct Declared {
+    pub(super) name: String,
+    /// None if its kind is unknown.
+    pub(super) definition: Option<Arc<Definition>>,
+}
+
+/// Reads `[sources]`.
+pub(super) fn sources(
+    root: &mut Table<'_>,
+    own: &[Arc<Definition>],
+    resolver: &Resolver<'_>,
+) -> (Vec<Declared>, Vec<Source>) {
+    let mut declared = Vec::new();
+    let mut built = Vec::new();
+    let Some(section) = root.get("sources").and_then(|v| v.table("[sources]")) else {
+        return (declared, built);
+    };
+    for (name, value) in section.entries() {
+        let named = check_name(section.report, "source", name, &value.key_span);
+        let Some(table) = value.table(format!("source \"{name}\"")) else { continue };
+        let (definition, source) = one(name, table, own, resolver);
+        declared.push(Declared { name: name.to_owned(), definition });
+        built.extend(source.filter(|_| named));
+    }
+    (declared, built)
+}
+
+fn one(
+    name: &str,
+    mut table: Table<'_>,
+    own: &[Arc<Definition>],
+    resolver: &Resolver<'_>,
+) -> (Option<Arc<Definition>>, Option<Source>) {
+    let report = table.report;
+    let kind = table.require("kind", "\"replicer\"");
+    let definition = kind.and_then(|kind| {
+        let name = kind.text()?;
+        let found = own.iter().find(|d| d.name == name).map(Arc::clone);
+        found.or_else(|| built_in(name)).or_else(|| {
+            let mut known: Vec<&str> = source::BUILT_IN.iter().map(|(name, _)| *name).collect();
+            known.extend(own.iter().map(|d| &*d.name));
+            let hint = suggest(name, &known, "the kinds are");
+            kind.error("unknown-kind", format!("there is no kind of source \"{name}\""), Some(hint))
+        })
+    });
+    let secret = table.get("secret");
+    let has_secret = secret.is_some();
+    // None: something about it is wrong, and has been said.
+    let secrets = secret.map_or(Some(Vec::new()), |v| resolver.texts(&v));
+    let natural_keys = table.get("natural_keys").map_or(Some(true), |v| v.boolean());
+    let span = table.peek("secret").map_or(table.span.clone(), |v| v.span);
+    table.finish();
+    let (Some(kind), Some(secrets), Some(natural_keys)) = (&definition, secrets, natural_keys)
+    else {
+        return (definition, None);
+    };
+    let mut last = String::new();
+    for stand_in in STAND_INS {
+        let resolved = secrets.iter().map(|s| match &s.value {
+            Resolved::Text(secret) => secret.clone(),
+            Resolved::StandIn => Secret::new(stand_in),
+        });
+        let settings = SourceSettings { secrets: resolved.collect(), natural_keys };
+        match Source::compile(name, Arc::clone(kind), settings) {
+            Ok(source) => return (definition, Some(source)),
+            Err(why) => last = why,
+        }
+    }
+    let (code, hint) = if has_secret {
+        ("bad-source", None)
+    } else {
+        ("missing-key", Some("write `secret = \"${SIGNING_SECRET}\"`".to_owned()))
+    };
+    report.error(code, span, format!("source \"{name}\": {last}"), hint);
+    (definition, None)
+}
+
+/// The built-in definition of this name; a test of its own holds that all of them can be read.
+fn built_in(name: &str) -> Option<Arc<Definition>> {
+    let (_, text) = source::BUILT_IN.iter().find(|(n, _)| *n == name)?;
+    Definition::parse(text).ok().map(Arc::new)
+}
+
+/// Names stand in URLs, file names and metrics.
+pub(super) fn check_name(report: &Report, what: &str, name: &str, span: &Range<usize>) -> bool {
+    if is_name(name) {
+        return true;
+    }
+    let mut better: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' })
+        .collect();
+    better = better.trim_matches(['-', '_']).chars().take(64).collect();
+    let hint = if is_name(&better) { format!("did you mean `{better}`?") } else { String::new() };
+    report.error(
+        "bad-name",
+        span.clone(),
+        format!(
+            "a {what}'s name is 1 to 64 of a-z, 0-9, - and _, beginning with a letter or digit"
+        ),
+        Some(hint).filter(|h| !h.is_empty()),
+    );
+    false
+}
+
+/// The data fields of the event types `kinds` of `sources`, if the schema of every one of them is known.
+pub(super) fn fields(sources: &[&Declared], kinds: &[&str]) -> Option<Vec<String>> {
+    let mut all = Vec::new();
+    for source in sources {
+        for kind in kinds {
+            let fields = &source.definition.as_ref()?.event_type(kind)?.fields;
+            if fields.is_empty() {
+                return None;
+            }
+            all.extend(fields.keys().cloned());
+        }
+    }
+    all.sort();
+    all.dedup();
+    (!all.is_empty()).then_some(all)
+}
+
+/// Every field that any event of `sources` is known to have; of the built-in kinds where a source's own is unknown.
+pub(super) fn all_fields(sources: &[&Declared]) -> Vec<String> {
+    let own: Vec<Arc<Definition>> = sources.iter().filter_map(|s| s.definition.clone()).collect();
+    let definitions = if own.is_empty() {
+        source::BUILT_IN.iter().filter_map(|(name, _)| built_in(name)).collect()
+    } else {
+        own
+    };
+    let types = definitions.iter().flat_map(|d| d.types.values());
+    types.flat_map(|t| t.fields.keys().cloned()).collect()
+}
+
+/// What to write instead of the unknown field `name` in a condition.
+pub(super) fn field_hint(name: &str, known: &[String], compared: bool) -> Option<String> {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    match (nearest(name, &known), compared) {
+        (Some(field), _) => Some(format!("did you mean `{field}`?")),
+        (None, true) => Some(format!("did you mean \"{name}\"? text stands in quotes")),
+        (None, false) => Some(suggest(name, &known, "its fields are")),
+    }
+}

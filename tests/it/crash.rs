@@ -1,0 +1,193 @@
+//! kill -9 at random moments of accepting, sending and recovering, many times over: nothing that was acknowledged is
+//! lost, and nothing comes twice without a reason that the journal knows.
+//!
+//! `HOOKBELL_CRASH_ROUNDS` sets the number of rounds (60), `HOOKBELL_CRASH_SEED` repeats a run's choices.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::support::bridge::{post_to, telling};
+use crate::support::{Bridge, Receiver, Reply, Watch, call};
+
+/// How many threads post at once.
+const SENDERS: u64 = 4;
+
+/// What the senders know: every id that was posted, and whether it was acknowledged.
+#[derive(Default)]
+struct Posted {
+    acknowledged: BTreeSet<String>,
+    open: BTreeSet<String>,
+}
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var_os(name).map(|value| {
+        value.to_str().and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("{name} is no number"))
+    })
+}
+
+#[test]
+fn kill_9_at_random_moments_loses_nothing_that_was_acknowledged() {
+    let rounds = setting("HOOKBELL_CRASH_ROUNDS").unwrap_or(60);
+    let seed = setting("HOOKBELL_CRASH_SEED").unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("HOOKBELL_CRASH_SEED={seed} HOOKBELL_CRASH_ROUNDS={rounds}");
+    let mut random = fastrand::Rng::with_seed(seed);
+
+    // One answer in eight is a failure, so that kills also fall between attempts.
+    let failures: Vec<Reply> = (0..100_000)
+        .map(|_| if random.u8(..8) == 0 { Reply::status(503, "") } else { Reply::ok() })
+        .collect();
+    let receiver = Receiver::script(failures, Reply::ok());
+    let rules = telling(
+        &receiver.url("/slack"),
+        // Several at once, so that a kill cuts off several.
+        "concurrency = 8\nretry = { first = \"10ms\", longest = \"100ms\", attempts = 100000 }",
+    );
+    let mut stopped = Bridge::with_rules(&rules).template("id.hbs", "{{id}}").prepare();
+    let posted = Mutex::new(Posted::default());
+    let next = AtomicU64::new(0);
+    let mut slowest = Duration::ZERO;
+
+    for round in 0..rounds {
+        // Every fourth kill falls into the recovery itself.
+        if random.u8(..4) == 0 {
+            let mut process = stopped.spawn();
+            std::thread::sleep(Duration::from_micros(random.u64(0..60_000)));
+            process.kill9();
+        }
+        let watch = Watch::start();
+        let bridge = stopped.started();
+        slowest = slowest.max(watch.elapsed());
+        let stop = AtomicBool::new(false);
+        let address = bridge.events();
+        let lifetime = Duration::from_micros(random.u64(1_000..250_000));
+        stopped = std::thread::scope(|scope| {
+            for sender in 0..SENDERS {
+                let mut random = fastrand::Rng::with_seed(seed ^ (round * SENDERS + sender));
+                let (posted, next, stop) = (&posted, &next, &stop);
+                scope.spawn(move || {
+                    while !stop.load(Ordering::Relaxed) {
+                        let id = next_id(posted, next, &mut random);
+                        let Ok(answer) =
+                            post_to(address, "replicer", call(&id).to_string().as_bytes())
+                        else {
+                            continue;
+                        };
+                        match answer.status {
+                            200 => {
+                                let mut posted = posted.lock().unwrap();
+                                posted.open.remove(&id);
+                                posted.acknowledged.insert(id);
+                            }
+                            503 => {}
+                            other => panic!("{id} was answered {other}: {}", answer.text()),
+                        }
+                    }
+                });
+            }
+            std::thread::sleep(lifetime);
+            let stopped = bridge.kill9();
+            stop.store(true, Ordering::Relaxed);
+            stopped
+        });
+    }
+
+    let bridge = stopped.started();
+    let posted = posted.into_inner().unwrap();
+    let watch = Watch::start();
+    let mut backlog = waiting(&bridge);
+    while backlog > 0 {
+        assert!(watch.elapsed() < Duration::from_secs(300), "{backlog} still wait after 5 minutes");
+        std::thread::sleep(Duration::from_millis(100));
+        backlog = waiting(&bridge);
+    }
+
+    let mut arrivals: BTreeMap<String, u64> = BTreeMap::new();
+    let all = receiver.so_far();
+    for request in &all {
+        *arrivals.entry(request.json()["text"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let lost: Vec<&String> =
+        posted.acknowledged.iter().filter(|id| !arrivals.contains_key(*id)).collect();
+    assert!(lost.is_empty(), "seed {seed}: {} acknowledged events were lost: {lost:?}", lost.len());
+    let strangers: Vec<&String> = arrivals
+        .keys()
+        .filter(|id| !posted.acknowledged.contains(*id) && !posted.open.contains(*id))
+        .collect();
+    assert!(strangers.is_empty(), "seed {seed}: nobody posted {strangers:?}");
+
+    // Each arrival at the receiver is an attempt; the journal must know of every single one.
+    let (mut several, mut interrupted) = (0, 0);
+    let rows = all_notifications(&bridge);
+    let events: BTreeSet<&str> = rows.iter().map(|row| row["event"].as_str().unwrap()).collect();
+    assert_eq!(events.len(), rows.len(), "seed {seed}: one event, one notification");
+    for row in &rows {
+        let id = row["event"].as_str().unwrap();
+        let arrived = arrivals.get(id).copied().unwrap_or(0);
+        assert_eq!(row["state"], "sent", "seed {seed}: {row}");
+        if arrived < 2 {
+            continue;
+        }
+        several += 1;
+        let row = bridge.notification(row["id"].as_i64().unwrap());
+        let history = row["history"].as_array().unwrap();
+        let count = |outcome: &str| {
+            u64::try_from(history.iter().filter(|a| a["outcome"] == outcome).count()).unwrap()
+        };
+        interrupted += count("interrupted");
+        assert_eq!(count("sent"), 1, "seed {seed}: {row}");
+        let explained = 1 + count("retry") + count("interrupted");
+        assert!(
+            arrived <= explained,
+            "seed {seed}: {id} came {arrived} times, the journal explains {explained}: {row}"
+        );
+    }
+    eprintln!(
+        "{rounds} kills: {} acknowledged, 0 lost, {} attempts, {several} notifications with several ({interrupted} attempts interrupted), slowest start {slowest:?}",
+        posted.acknowledged.len(),
+        all.len(),
+    );
+    assert!(posted.acknowledged.len() as u64 >= rounds, "the kills left hardly anything to lose");
+}
+
+/// A new id, or one that was posted before and not acknowledged: a sender tries again, too.
+fn next_id(posted: &Mutex<Posted>, next: &AtomicU64, random: &mut fastrand::Rng) -> String {
+    let mut posted = posted.lock().unwrap();
+    if random.u8(..4) == 0
+        && let Some(id) = posted.open.first().cloned()
+    {
+        return id;
+    }
+    let id = format!("evt-{}", next.fetch_add(1, Ordering::Relaxed));
+    posted.open.insert(id.clone());
+    id
+}
+
+/// How many notifications are not settled.
+fn waiting(bridge: &Bridge) -> usize {
+    ["due", "sending"]
+        .iter()
+        .map(|state| {
+            let rows = bridge.json(&["notifications", "--state", state]);
+            crate::support::bridge::rows(&rows, "notifications").len()
+        })
+        .sum()
+}
+
+/// Every notification, page by page.
+fn all_notifications(bridge: &Bridge) -> Vec<serde_json::Value> {
+    let mut all = Vec::new();
+    let mut before: Option<i64> = None;
+    loop {
+        let cursor = before.map(|b| b.to_string());
+        let mut args = vec!["notifications", "--limit", "1000"];
+        if let Some(cursor) = &cursor {
+            args.extend_from_slice(&["--before", cursor]);
+        }
+        let page = crate::support::bridge::rows(&bridge.json(&args), "notifications");
+        let Some(last) = page.last() else { return all };
+        before = last["id"].as_i64();
+        all.extend(page);
+    }
+}

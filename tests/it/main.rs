@@ -1,0 +1,24 @@
+//! The real binary against real receivers on loopback: what a person may rely on, stated as tests.
+//!
+//! Every test starts a bridge of its own in a folder of its own, every port is 0, and every wait is for a condition,
+//! so the tests run side by side. `./test` installs what they need beside Rust (Python's aiosmtpd, openssl).
+#![expect(clippy::unwrap_used, reason = "the whole crate is a test; a panic is how it fails")]
+#![expect(
+    clippy::print_stderr,
+    reason = "a failing test shows the bridge's log, the crash test its seed"
+)]
+
+mod admin;
+mod cli;
+mod conditions;
+mod crash;
+mod durability;
+mod harness;
+mod hostile;
+mod intake;
+mod mail;
+mod secrets;
+mod sending;
+mod slow;
+mod support;
+mod way;
