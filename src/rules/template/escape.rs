@@ -77,7 +77,8 @@ fn slack(value: &str) -> String {
     out
 }
 
-/// One line of visible characters: an invisible one would turn the whole message into 70-character pieces.
+/// One line of visible characters, its punctuation plain: one invisible or typographic character would turn the whole
+/// message into pieces of 70 characters instead of 160 (GSM 03.38 has neither `…` nor curly quotes).
 fn sms(value: &str) -> String {
     let invisible = |c: char| {
         matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{ad}' | '\u{180e}')
@@ -86,7 +87,17 @@ fn sms(value: &str) -> String {
             || (c.is_control() && !c.is_whitespace())
     };
     let visible: String = value.chars().filter(|c| !invisible(*c)).collect();
-    super::cut::one_line(&visible)
+    let mut line = String::with_capacity(visible.len());
+    for c in super::cut::one_line(&visible).chars() {
+        match c {
+            '…' => line.push_str("..."),
+            '‘' | '’' | '‚' => line.push('\''),
+            '“' | '”' | '„' => line.push('"'),
+            '–' | '—' | '‐' | '‑' => line.push('-'),
+            c => line.push(c),
+        }
+    }
+    line
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use handlebars::template::{
 };
 use handlebars::{Path, PathSeg, TemplateErrorReason};
 
-use super::helpers::{ARITY, BLOCKS, check_format, zone_named};
+use super::functions::{ARITY, BLOCKS, check_format, zone_named};
 use super::scan::{scan, unbalanced};
 use super::source::Source;
 use super::{TemplateProblem, Variable};

@@ -17,7 +17,7 @@ mod builtin;
 pub mod cut;
 mod data;
 mod escape;
-mod helpers;
+mod functions;
 mod lint;
 mod scan;
 mod source;
@@ -270,7 +270,7 @@ impl Templates {
         for part in Part::ALL {
             let mut registry = Handlebars::new();
             registry.register_escape_fn(move |value| part.escape(value));
-            helpers::register(&mut registry);
+            functions::register(&mut registry);
             for (source, _, _) in &this.sources {
                 if let Some((_, parsed, subject)) = this.find(&source.name, part) {
                     registry.register_template(&source.name, parsed.template.clone());
