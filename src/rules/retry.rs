@@ -135,6 +135,11 @@ mod tests {
         "2026-04-05T14:00:00Z".parse().unwrap()
     }
 
+    /// A day of trying.
+    fn a_day() -> RetryPolicy {
+        RetryPolicy { attempts: 250, age: Duration::from_secs(24 * 3600), ..RetryPolicy::default() }
+    }
+
     fn wait(retry: Retry, now: Timestamp) -> Duration {
         match retry {
             Retry::At(at) => Duration::try_from(at.duration_since(now)).unwrap(),
@@ -144,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_bound_doubles_up_to_the_longest() {
-        let policy = RetryPolicy::default();
+        let policy = a_day();
         let bounds: Vec<u64> = [1, 2, 3, 9, 10, 40, 200]
             .map(|n| wait(after(&policy, n, start(), start(), None, 1.0), start()).as_secs())
             .to_vec();
@@ -153,7 +158,7 @@ mod tests {
 
     #[test]
     fn attempts_and_age_end_it_with_a_reason() {
-        let policy = RetryPolicy::default();
+        let policy = a_day();
         let give_up = |attempt, now| match after(&policy, attempt, start(), now, None, 0.5) {
             Retry::GiveUp(why) => why,
             Retry::At(at) => panic!("{at}"),
@@ -165,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_last_wait_ends_at_the_longest_age() {
-        let policy = RetryPolicy::default();
+        let policy = a_day();
         let deadline = start() + jiff::SignedDuration::from_hours(24);
         let now = deadline - jiff::SignedDuration::from_secs(10);
         assert_eq!(after(&policy, 50, start(), now, None, 1.0), Retry::At(deadline));
@@ -199,7 +204,7 @@ mod tests {
         fn a_wait_is_never_past_its_bounds(
             attempt in 1u32..1000, hint in proptest::option::of(0u64..200_000), random in 0.0f64..=1.0, aged in 0i64..100_000,
         ) {
-            let policy = RetryPolicy::default();
+            let policy = a_day();
             let now = start() + jiff::SignedDuration::from_secs(aged);
             let deadline = start() + duration(policy.age);
             let hint = hint.map(Duration::from_secs);

@@ -54,6 +54,6 @@ mod tests {
             let problems = definition.run_examples();
             assert!(problems.is_empty(), "{}: {problems:#?}", definition.name);
         }
-        assert!(found >= 8, "found only {found} examples");
+        assert!(found >= 7, "found only {found} examples");
     }
 }

@@ -41,26 +41,6 @@ impl Destination {
         Ok(Self::with(name, definition, recipients, common, transport))
     }
 
-    /// The same destination with its messages kept in the inbox instead of sent, for `demo`: nothing is checked, as
-    /// its secrets may be stand-ins. Channel and recipients stay.
-    pub fn stand_in(
-        name: &str,
-        definition: &Arc<Definition>,
-        settings: &BTreeMap<String, SettingValue>,
-        common: Common,
-    ) -> Self {
-        let to =
-            definition.settings.iter().find(|s| s.recipient).and_then(|s| settings.get(&s.name));
-        let recipients = match to {
-            Some(SettingValue::Text(text)) => vec![Arc::from(text.expose())],
-            Some(SettingValue::List(list)) => {
-                list.iter().map(|text| Arc::from(text.expose())).collect()
-            }
-            _ => Vec::new(),
-        };
-        Self::with(name, definition, recipients, common, Transport::Inbox)
-    }
-
     fn with(
         name: &str,
         definition: &Definition,

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 mod builtin;
 mod definition;
+mod definition_check;
 mod destination;
 mod example;
 mod pattern;

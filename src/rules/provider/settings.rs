@@ -169,7 +169,7 @@ fn text(setting: &SettingDefinition, value: &str) -> Result<String, Problem> {
     match setting.kind {
         Kind::Url => url(setting, value)?,
         Kind::SmtpUrl => {
-            drop(smtp::parse(value, "").map_err(|e| (format!("can't be used: {e}"), None))?)
+            drop(smtp::parse(value, "").map_err(|e| (format!("can't be used: {e}"), None))?);
         }
         Kind::Email if value.contains(',') || lettre::Address::from_str(value).is_err() => {
             return bad(
@@ -196,10 +196,10 @@ fn text(setting: &SettingDefinition, value: &str) -> Result<String, Problem> {
             );
         }
         Kind::Header => {
-            drop(header(value).map_err(|e| (e, Some("write it as `X-Team: sales`".to_owned())))?)
+            drop(header(value).map_err(|e| (e, Some("write it as `X-Team: sales`".to_owned())))?);
         }
         Kind::SigningKey => {
-            drop(sign::key_bytes(value).map_err(|e| (format!("can't be used: {e}"), None))?)
+            drop(sign::key_bytes(value).map_err(|e| (format!("can't be used: {e}"), None))?);
         }
         Kind::Choice if !setting.choices.iter().any(|c| c == value) => {
             return bad(&format!("one of {}", setting.choices.join(", ")), "choose one of them");
@@ -394,6 +394,7 @@ mod tests {
                 "one of POST, PUT, PATCH",
             ),
             ("webhook", "url = \"http://in-cluster:80/\"\nsecret = \"whsec_%\"", "not base64"),
+            ("webhook", "url = \"http://in-cluster:80/\"\nsecret = \"whsec_\"", "the key is empty"),
         ];
         for (provider, text, expected) in cases {
             let found = errors(provider, text).join("\n");

@@ -14,12 +14,13 @@ pub(super) struct Signer {
 
 /// The bytes of a key: `whsec_` and base64, or the text itself.
 pub(super) fn key_bytes(text: &str) -> Result<Vec<u8>, String> {
-    match text.strip_prefix("whsec_") {
+    let bytes = match text.strip_prefix("whsec_") {
         Some(encoded) => {
-            STANDARD.decode(encoded).map_err(|_| "what follows whsec_ is not base64".to_owned())
+            STANDARD.decode(encoded).map_err(|_| "what follows whsec_ is not base64".to_owned())?
         }
-        None => Ok(text.as_bytes().to_vec()),
-    }
+        None => text.as_bytes().to_vec(),
+    };
+    if bytes.is_empty() { Err("the key is empty".to_owned()) } else { Ok(bytes) }
 }
 
 impl Signer {

@@ -1,3 +1,5 @@
+//! Requests: what comes out for what goes in, and that hostile text changes nothing else.
+
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
