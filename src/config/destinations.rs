@@ -90,8 +90,7 @@ fn one(
     let kind = provider.text()?;
     let found = own.iter().find(|d| d.name == kind).map(Arc::clone);
     let Some(definition) = found.or_else(|| provider::builtin(kind)) else {
-        let known: Vec<&str> =
-            provider::builtins().iter().chain(own).map(|d| &*d.name).collect();
+        let known: Vec<&str> = provider::builtins().iter().chain(own).map(|d| &*d.name).collect();
         let hint = suggest(kind, &known, "the providers are");
         let message = format!("there is no provider \"{kind}\"");
         return provider.error("unknown-provider", message, Some(hint));

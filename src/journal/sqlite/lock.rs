@@ -12,8 +12,19 @@ use super::super::OpenError;
 
 /// File systems (third field of `/proc/self/mounts`) that a journal can't live on.
 const NETWORK: &[&str] = &[
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "ceph", "fuse.sshfs", "fuse.s3fs",
-    "fuse.glusterfs", "fuse.rclone", "fuse.gcsfuse",
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "afs",
+    "ncpfs",
+    "ceph",
+    "fuse.sshfs",
+    "fuse.s3fs",
+    "fuse.glusterfs",
+    "fuse.rclone",
+    "fuse.gcsfuse",
 ];
 
 /// Held as long as the journal is open.
@@ -114,7 +125,10 @@ mod tests {
         let path = dir.path().join("a.db");
         let first = take(&path).unwrap();
         let err = take(&path).unwrap_err().to_string();
-        assert!(err.contains("a.db.lock") && err.contains(&std::process::id().to_string()), "{err}");
+        assert!(
+            err.contains("a.db.lock") && err.contains(&std::process::id().to_string()),
+            "{err}"
+        );
         drop(first);
         take(&path).unwrap();
     }

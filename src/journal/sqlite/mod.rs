@@ -60,11 +60,7 @@ impl Sqlite {
             .map_err(|err| OpenError(format!("opening the journal failed: {err}")))?
     }
 
-    fn open_file(
-        path: &Path,
-        keep: std::time::Duration,
-        clock: Clock,
-    ) -> Result<Self, OpenError> {
+    fn open_file(path: &Path, keep: std::time::Duration, clock: Clock) -> Result<Self, OpenError> {
         let opened = open::open(path, &clock)?;
         let broken = |err: rusqlite::Error| {
             OpenError(format!("can't use the journal `{}`: {err}", path.display()))
@@ -87,9 +83,10 @@ impl Sqlite {
         // One request is enough: whoever takes it sees all pages so far.
         let (wanted, wants) = std::sync::mpsc::sync_channel(1);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|err| {
-                OpenError(format!("can't start a thread for the journal: {err}"))
-            })
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(run)
+                .map_err(|err| OpenError(format!("can't start a thread for the journal: {err}")))
         };
         let checkpoints = spawn("journal-log", {
             let status = Arc::clone(&status);
@@ -269,7 +266,10 @@ impl Sqlite {
     ) -> Result<T, JournalError> {
         let answer = if self.simulated {
             // Paused time stands still while a blocking task runs, but not while another thread writes.
-            tokio::task::spawn_blocking(move || answer.blocking_recv()).await.ok().and_then(Result::ok)
+            tokio::task::spawn_blocking(move || answer.blocking_recv())
+                .await
+                .ok()
+                .and_then(Result::ok)
         } else {
             answer.await.ok()
         };

@@ -102,7 +102,9 @@ fn create(path: &Path, folder: &Path) -> Result<(), OpenError> {
     let has_log = std::fs::metadata(&log).is_ok_and(|m| m.len() > 0);
     let length = match std::fs::metadata(path) {
         Ok(m) if !m.is_file() => {
-            return Err(OpenError(format!("the journal `{name}` is no file; name a file in [journal] url")));
+            return Err(OpenError(format!(
+                "the journal `{name}` is no file; name a file in [journal] url"
+            )));
         }
         Ok(m) => Some(m.len()),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => None,
@@ -131,9 +133,9 @@ fn create(path: &Path, folder: &Path) -> Result<(), OpenError> {
     })?;
     if length.is_none() {
         // The new name must survive a power cut as well.
-        std::fs::File::open(folder)
-            .and_then(|f| f.sync_all())
-            .map_err(|err| OpenError(format!("can't sync the folder `{}`: {err}", folder.display())))?;
+        std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(|err| {
+            OpenError(format!("can't sync the folder `{}`: {err}", folder.display()))
+        })?;
     }
     Ok(())
 }

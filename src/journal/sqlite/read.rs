@@ -183,9 +183,12 @@ fn events(conn: &Connection, filter: EventFilter) -> rusqlite::Result<Vec<EventR
     wanted.add_some("e.received >= ?", filter.since.map(micros));
     wanted.add_some("e.received < ?", filter.until.map(micros));
     let limit = limit(filter.limit);
-    conn.prepare(&format!("{EVENT} FROM events e{} ORDER BY e.number DESC LIMIT {limit}", wanted.sql))?
-        .query_map(params_from_iter(wanted.values), event_row)?
-        .collect()
+    conn.prepare(&format!(
+        "{EVENT} FROM events e{} ORDER BY e.number DESC LIMIT {limit}",
+        wanted.sql
+    ))?
+    .query_map(params_from_iter(wanted.values), event_row)?
+    .collect()
 }
 
 /// The numbers of the events with this id, by their dedupe keys.
@@ -237,8 +240,7 @@ fn notification_row(row: &Row<'_>, keys: Keys) -> rusqlite::Result<NotificationR
         destination: row.get(6)?,
         recipient: row.get(7)?,
         template: row.get(8)?,
-        state: state(state_code)
-            .ok_or(rusqlite::Error::IntegralValueOutOfRange(9, state_code))?,
+        state: state(state_code).ok_or(rusqlite::Error::IntegralValueOutOfRange(9, state_code))?,
         reason: row.get(10)?,
         created: timestamp(row.get(11)?),
         due: row.get::<_, Option<i64>>(12)?.map(timestamp),

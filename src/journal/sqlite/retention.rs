@@ -68,7 +68,9 @@ impl Store {
         let old: Vec<(i64, i64)> = self
             .connection()
             .prepare_cached(look)?
-            .query_map(params![at.0, at.1, cutoff, rows(LOOK)], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(params![at.0, at.1, cutoff, rows(LOOK)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?
             .collect::<rusqlite::Result<_>>()?;
         let mut swept = Swept::default();
         let mut looked = 0;
@@ -140,7 +142,10 @@ impl Store {
             .query_row([number], |row| row.get(0))
             .optional()?;
         for key in keys.unwrap_or_default().as_chunks::<16>().0 {
-            self.execute("DELETE FROM dedupe WHERE key = ?1 AND number = ?2", params![key, number])?;
+            self.execute(
+                "DELETE FROM dedupe WHERE key = ?1 AND number = ?2",
+                params![key, number],
+            )?;
         }
         Ok(())
     }

@@ -144,7 +144,10 @@ mod tests {
         let mut conn = Connection::open_in_memory().unwrap();
         migrate(&mut conn, "a.db", &["CREATE TABLE a (x)", "CREATE TABLE b (x)"]).unwrap();
         let err = migrate(&mut conn, "a.db", &["CREATE TABLE a (x)"]).unwrap_err().to_string();
-        assert!(err.contains("schema 2") && err.contains("up to 1") && err.contains("a.db"), "{err}");
+        assert!(
+            err.contains("schema 2") && err.contains("up to 1") && err.contains("a.db"),
+            "{err}"
+        );
     }
 
     #[test]

@@ -243,8 +243,11 @@ pub(super) fn micros(at: Timestamp) -> i64 {
 
 /// A stored time. What can't be one (only a damaged row) becomes the nearest.
 pub(super) fn timestamp(micros: i64) -> Timestamp {
-    Timestamp::from_microsecond(micros)
-        .unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
 }
 
 /// A number of rows, for a limit or a column.
