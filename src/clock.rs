@@ -46,6 +46,12 @@ impl Clock {
         }
     }
 
+    /// Whether time stands still unless a test moves it. What then works on other threads must not let tokio believe
+    /// that nothing is going on, or its paused time jumps ahead.
+    pub fn is_simulated(&self) -> bool {
+        self.simulated.is_some()
+    }
+
     /// How long from now until `at`; zero when it has passed.
     pub fn until(&self, at: Timestamp) -> Duration {
         Duration::try_from(at.duration_since(self.now())).unwrap_or(Duration::ZERO)

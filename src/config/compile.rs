@@ -177,9 +177,10 @@ fn definitions(
     }
     let mut providers = Vec::new();
     for file in &files.providers {
-        match toml::from_str::<provider::Definition>(&file.text) {
+        match provider::Definition::parse(&file.text) {
             Ok(d) => providers.extend(named(file, d.name.clone(), d, problems)),
-            Err(e) => problems.push(definition_problem(file, e.message().to_owned(), e.span())),
+            Err(all) => problems
+                .extend(all.into_iter().map(|e| definition_problem(file, e.message, e.span))),
         }
     }
     (sources, providers)

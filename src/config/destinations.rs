@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Secrets;
 use super::reader::{At, Report, Table, Value, suggest};
@@ -19,17 +18,10 @@ use crate::secret::Secret;
 /// The keys that every destination has beside its provider's.
 const COMMON: [&str; 5] = ["provider", "concurrency", "timeout", "retry", "fallback"];
 
-/// Without `retry`: soon at first, later once an hour, for three days. By then a person has seen the backlog, and a
-/// message about a call of last week helps nobody. The number of attempts only bounds what full jitter may add up to.
-const RETRY: RetryPolicy = RetryPolicy {
-    first: Duration::from_secs(5),
-    longest: Duration::from_secs(3_600),
-    attempts: 200,
-    age: Duration::from_secs(3 * 86_400),
-};
-
 /// A destination that sets nothing beside its provider's own settings.
-const DEFAULTS: Common = Common { concurrency: None, timeout: None, retry: RETRY };
+fn defaults() -> Common {
+    Common { concurrency: None, timeout: None, retry: RetryPolicy::default() }
+}
 
 /// What stands in for a setting that can't be resolved, in the shapes that providers ask for. The definition's own
 /// checks choose: the first that it takes is used. None of these leads anywhere (RFC 2606, 555 numbers).
@@ -97,9 +89,8 @@ fn one(
     let provider = table.require("provider", "\"slack\"")?;
     let kind = provider.text()?;
     let found = own.iter().find(|d| d.name == kind).map(Arc::clone);
-    let Some(definition) = found.or_else(|| provider::built_in(kind)) else {
-        let mut known = provider::built_in_names();
-        known.extend(own.iter().map(|d| &*d.name));
+    let Some(definition) = found.or_else(|| provider::builtin(kind)) else {
+        let known: Vec<&str> = provider::builtins().iter().chain(own).map(|d| &*d.name).collect();
         let hint = suggest(kind, &known, "the providers are");
         let message = format!("there is no provider \"{kind}\"");
         return provider.error("unknown-provider", message, Some(hint));
@@ -115,7 +106,7 @@ fn one(
         }
     }
     // With a wrong `retry` the provider's own settings are still worth a look.
-    let checked = compile(name, &definition, &settings, common.unwrap_or(DEFAULTS));
+    let checked = compile(name, &definition, &settings, common.unwrap_or_else(defaults));
     let destination = match checked {
         Ok(destination) => Some(destination),
         Err(errors) => {
@@ -242,7 +233,7 @@ fn common(table: &mut Table<'_>) -> Option<Common> {
     });
     let timeout = read(table.get("timeout"), Value::duration);
     let retry = read(table.get("retry"), |v| v.table("`retry`").and_then(retry));
-    Some(Common { concurrency: concurrency?, timeout: timeout?, retry: retry?.unwrap_or(RETRY) })
+    Some(Common { concurrency: concurrency?, timeout: timeout?, retry: retry?.unwrap_or_default() })
 }
 
 /// What a key says: none if that is wrong, some none if it isn't there.
@@ -257,7 +248,7 @@ fn read<'a, T>(
 }
 
 fn retry(mut table: Table<'_>) -> Option<RetryPolicy> {
-    let mut policy = RETRY;
+    let mut policy = RetryPolicy::default();
     let mut sound = true;
     for (key, slot) in
         [("first", &mut policy.first), ("longest", &mut policy.longest), ("age", &mut policy.age)]

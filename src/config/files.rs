@@ -20,9 +20,19 @@ pub mod example {
     pub const RULES: &str = include_str!("../../rules.toml");
     /// Every file of `templates/`, by name.
     pub const TEMPLATES: &[(&str, &str)] = &[
+        ("_customer.hbs", include_str!("../../templates/_customer.hbs")),
+        ("failed-call.email.hbs", include_str!("../../templates/failed-call.email.hbs")),
         ("failed-call.hbs", include_str!("../../templates/failed-call.hbs")),
+        ("failed-call.slack.hbs", include_str!("../../templates/failed-call.slack.hbs")),
+        ("failed-call.sms.hbs", include_str!("../../templates/failed-call.sms.hbs")),
+        ("unhappy-customer.email.hbs", include_str!("../../templates/unhappy-customer.email.hbs")),
         ("unhappy-customer.hbs", include_str!("../../templates/unhappy-customer.hbs")),
+        ("unhappy-customer.slack.hbs", include_str!("../../templates/unhappy-customer.slack.hbs")),
+        ("unhappy-customer.sms.hbs", include_str!("../../templates/unhappy-customer.sms.hbs")),
+        ("won-deal.email.hbs", include_str!("../../templates/won-deal.email.hbs")),
         ("won-deal.hbs", include_str!("../../templates/won-deal.hbs")),
+        ("won-deal.slack.hbs", include_str!("../../templates/won-deal.slack.hbs")),
+        ("won-deal.sms.hbs", include_str!("../../templates/won-deal.sms.hbs")),
     ];
     /// A recorded event, to try the rules with; its path in a configuration's folder.
     pub const EVENT: (&str, &str) =

@@ -4,18 +4,30 @@
 //! One transaction holds an event, its dedupe keys and all that it owes; the caller answers 2xx after it is on disk.
 
 mod key;
+mod rows;
+mod sqlite;
+
+#[cfg(test)]
+mod conformance;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::event::Event;
 use crate::rules::Decision;
+
+pub use rows::{
+    AttemptRow, Backlog, EventFilter, EventRow, InboxMessage, NotificationFilter, NotificationRow,
+    Retried, RetrySelection, UnknownRow,
+};
 
 /// An event to be made durable, with all that it causes.
 #[derive(Debug)]
@@ -74,9 +86,10 @@ pub struct Claim {
     pub recipient: Option<Arc<str>>,
     /// The template's name, none for the built-in text.
     pub template: Option<Arc<str>>,
-    /// 1 for the first attempt.
+    /// 1 for the first attempt, counted anew after a person's retry: the budget of attempts is measured by it.
     pub attempt: u32,
-    /// When the notification became owed.
+    /// When the notification became owed, or when a person last made it due again: the budget of age is measured
+    /// from it.
     pub created: Timestamp,
     /// When this attempt was claimed.
     pub started: Timestamp,
@@ -158,202 +171,6 @@ impl fmt::Display for State {
     }
 }
 
-/// A stored event as people see it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct EventRow {
-    /// The number in the journal.
-    pub number: i64,
-    /// The source's name.
-    pub source: String,
-    /// The sender's id.
-    pub id: String,
-    /// The type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The signed envelope's time.
-    pub time: Option<Timestamp>,
-    /// When it arrived.
-    pub received: Timestamp,
-    /// How often it came again.
-    pub duplicates: i64,
-    /// How often its id came again with another body.
-    pub conflicts: i64,
-    /// The version of the rules that decided it.
-    pub rules: String,
-    /// How many notifications it owes or owed.
-    pub notifications: i64,
-    /// Rules that ended unknown, each with its fields.
-    pub unknown: Vec<UnknownRow>,
-    /// The body, only where one event was asked for; absent when retention has removed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub body: Option<Box<serde_json::value::RawValue>>,
-}
-
-/// A rule that could not be decided for a stored event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnknownRow {
-    /// The rule's name.
-    pub rule: String,
-    /// The paths that made it unknown.
-    pub fields: Vec<String>,
-}
-
-/// A notification as people see it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct NotificationRow {
-    /// The number, by which `retry` takes it.
-    pub id: i64,
-    /// The idempotency key.
-    pub key: Uuid,
-    /// The event's number in the journal.
-    pub event_number: i64,
-    /// The event's source.
-    pub source: String,
-    /// The sender's id of the event.
-    pub event: String,
-    /// The event's type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The rule's name.
-    pub rule: String,
-    /// The destination's name.
-    pub destination: String,
-    /// The recipient, where the destination has several.
-    pub recipient: Option<String>,
-    /// The template's name.
-    pub template: Option<String>,
-    /// Where it stands.
-    pub state: State,
-    /// Why it stands there: the last attempt's detail, or the decision's reason.
-    pub reason: Option<String>,
-    /// When it became owed.
-    pub created: Timestamp,
-    /// When it is due next; none once it is settled.
-    pub due: Option<Timestamp>,
-    /// When it was settled.
-    pub settled: Option<Timestamp>,
-    /// How many attempts were begun.
-    pub attempts: u32,
-    /// The attempts themselves, only where one notification was asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<AttemptRow>,
-}
-
-/// One attempt as people see it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AttemptRow {
-    /// 1 for the first.
-    pub attempt: u32,
-    /// When it began.
-    pub started: Timestamp,
-    /// When it ended.
-    pub ended: Timestamp,
-    /// `sent`, `retry`, `gave_up` or `interrupted` (the process ended meanwhile: it may have been sent).
-    pub outcome: String,
-    /// The HTTP or SMTP status, where an answer came.
-    pub status: Option<u16>,
-    /// What a person reads.
-    pub detail: String,
-    /// The template's error, when the built-in text went out instead.
-    pub fallback_text: Option<String>,
-}
-
-/// Which events to list, newest first.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct EventFilter {
-    /// Of this source.
-    pub source: Option<String>,
-    /// Of this type.
-    #[serde(rename = "type")]
-    pub kind: Option<String>,
-    /// With this id of the sender.
-    pub id: Option<String>,
-    /// Received at or after.
-    pub since: Option<Timestamp>,
-    /// Received before.
-    pub until: Option<Timestamp>,
-    /// At most so many; the backend caps it at 1,000.
-    pub limit: Option<u32>,
-    /// With a number smaller than this one: the next page.
-    pub before: Option<i64>,
-}
-
-/// Which notifications to list, newest first.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct NotificationFilter {
-    /// In this state.
-    pub state: Option<State>,
-    /// To this destination.
-    pub destination: Option<String>,
-    /// Of this rule.
-    pub rule: Option<String>,
-    /// Caused by the event of this number.
-    pub event_number: Option<i64>,
-    /// Owed at or after.
-    pub since: Option<Timestamp>,
-    /// Owed before.
-    pub until: Option<Timestamp>,
-    /// At most so many; the backend caps it at 1,000.
-    pub limit: Option<u32>,
-    /// With a number smaller than this one: the next page.
-    pub before: Option<i64>,
-}
-
-/// Which given-up notifications to make due again.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RetrySelection {
-    /// These, by number.
-    Ids(Vec<i64>),
-    /// All that are given up and fit the filter (`state` and paging are ignored).
-    Matching(NotificationFilter),
-}
-
-/// What a retry did: which are due again, and which were not given up, with their state (none: unknown number).
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Retried {
-    /// Due again now.
-    pub retried: Vec<i64>,
-    /// Left alone, with the reason as the state they are in.
-    pub refused: Vec<(i64, Option<State>)>,
-}
-
-/// A message kept by the built-in inbox.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct InboxMessage {
-    /// The notification's number.
-    pub notification: i64,
-    /// The destination it was meant for.
-    pub destination: String,
-    /// The provider that destination has in `rules.toml`, for example `slack`.
-    pub provider: String,
-    /// The rule's name.
-    pub rule: String,
-    /// The recipient, where there is one.
-    pub recipient: Option<String>,
-    /// The subject, where the channel has one.
-    pub subject: Option<String>,
-    /// The text.
-    pub text: String,
-    /// The HTML part, where the channel has one.
-    pub html: Option<String>,
-    /// When it came in.
-    pub at: Timestamp,
-}
-
-/// How much waits for a destination.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backlog {
-    /// The destination's name.
-    pub destination: String,
-    /// Notifications due or being sent.
-    pub waiting: u64,
-    /// When the oldest of them became owed.
-    pub oldest: Option<Timestamp>,
-}
-
 /// Why the journal did not do what was asked.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum JournalError {
@@ -385,126 +202,6 @@ pub struct Options {
     pub keep: Duration,
 }
 
-/// The journal. Cheap to clone; every clone is the same journal.
-#[derive(Clone, Debug)]
-pub struct Journal {}
-
-#[expect(clippy::unused_async, reason = "the backends come with the next commits")]
-impl Journal {
-    /// Opens (or creates) the journal, recovers what a crash left and starts its writer.
-    pub async fn open(options: &Options, clock: crate::clock::Clock) -> Result<Self, OpenError> {
-        let _ = (options, clock);
-        todo!()
-    }
-
-    /// Stores the text of a version of the rules, once.
-    pub async fn remember_rules(&self, version: &str, text: &str) -> Result<(), JournalError> {
-        let _ = (version, text);
-        todo!()
-    }
-
-    /// Makes an event durable with its dedupe keys and all that it owes, in one transaction. When this returns, it is
-    /// on disk, and the lanes of destinations that are owed something have been woken, even if the caller went away.
-    pub async fn accept(&self, event: NewEvent) -> Result<Accepted, JournalError> {
-        let _ = event;
-        todo!()
-    }
-
-    /// Wakes whoever waits on it when something became due for `destination`.
-    pub fn wakes(&self, destination: &str) -> Arc<tokio::sync::Notify> {
-        let _ = destination;
-        todo!()
-    }
-
-    /// Takes up to `most` due notifications of `destination`, oldest due first, and marks them as being sent.
-    pub async fn claim(&self, destination: &str, most: usize) -> Result<Claims, JournalError> {
-        let _ = (destination, most);
-        todo!()
-    }
-
-    /// Records how an attempt ended.
-    pub async fn settle(&self, claim: Claim, outcome: Outcome) -> Result<(), JournalError> {
-        let _ = (claim, outcome);
-        todo!()
-    }
-
-    /// Gives up all that waits for destinations that are not in `known`, with the reason.
-    pub async fn orphan(&self, known: &[Arc<str>]) -> Result<u64, JournalError> {
-        let _ = known;
-        todo!()
-    }
-
-    /// Makes given-up notifications due again, with a fresh budget of attempts and age.
-    pub async fn retry(&self, which: RetrySelection) -> Result<Retried, JournalError> {
-        let _ = which;
-        todo!()
-    }
-
-    /// Keeps a message in the built-in inbox (the newest 1,000 stay).
-    pub async fn keep_in_inbox(&self, message: InboxMessage) -> Result<(), JournalError> {
-        let _ = message;
-        todo!()
-    }
-
-    /// The inbox, newest first.
-    pub async fn inbox(&self, limit: u32) -> Result<Vec<InboxMessage>, JournalError> {
-        let _ = limit;
-        todo!()
-    }
-
-    /// Events, newest first, without bodies.
-    pub async fn events(&self, filter: EventFilter) -> Result<Vec<EventRow>, JournalError> {
-        let _ = filter;
-        todo!()
-    }
-
-    /// One event with its body, by its number.
-    pub async fn event(&self, number: i64) -> Result<Option<EventRow>, JournalError> {
-        let _ = number;
-        todo!()
-    }
-
-    /// Notifications, newest first.
-    pub async fn notifications(
-        &self,
-        filter: NotificationFilter,
-    ) -> Result<Vec<NotificationRow>, JournalError> {
-        let _ = filter;
-        todo!()
-    }
-
-    /// One notification with its attempts, by its number.
-    pub async fn notification(&self, id: i64) -> Result<Option<NotificationRow>, JournalError> {
-        let _ = id;
-        todo!()
-    }
-
-    /// What waits, by destination.
-    pub async fn backlog(&self) -> Result<Vec<Backlog>, JournalError> {
-        todo!()
-    }
-
-    /// Removes a small chunk of what is older than `keep`; says how many events went and whether more is waiting.
-    pub async fn sweep(&self) -> Result<Swept, JournalError> {
-        todo!()
-    }
-
-    /// Whether it can write now; after a failed write this tries one.
-    pub async fn writable(&self) -> Result<(), JournalError> {
-        todo!()
-    }
-
-    /// Resolves when the journal must not go on; the process then exits with an error.
-    pub async fn failed(&self) -> JournalError {
-        todo!()
-    }
-
-    /// Writes what is queued, checkpoints, and releases the lock.
-    pub async fn close(&self) {
-        todo!()
-    }
-}
-
 /// What a sweep did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -514,4 +211,200 @@ pub struct Swept {
     pub more: bool,
     /// When the next event will be old enough; none if there is none.
     pub next: Option<Timestamp>,
+}
+
+/// One commit of the journal, for the metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct Commit {
+    /// From the first operation's turn until everything was on disk.
+    pub elapsed: Duration,
+    /// How many new events it made durable; 0 where it only held claims, settlements and the like.
+    pub events: usize,
+}
+
+/// What opening found, beside a journal that is ready.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Attempts that were under way when the last process ended. They are due again and may have been sent.
+    pub interrupted: u64,
+    /// Set when a damaged record was found with more behind it: acknowledged events may be missing. The path of the
+    /// copy that was kept of the files as they were.
+    pub damaged: Option<PathBuf>,
+}
+
+/// The journal. Cheap to clone; every clone is the same journal.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    backend: Backend,
+}
+
+/// A closed set, so a match in each method does what a trait would.
+#[derive(Clone, Debug)]
+enum Backend {
+    Sqlite(Arc<sqlite::Sqlite>),
+}
+
+impl Journal {
+    /// Opens (or creates) the journal, recovers what a crash left and starts its writer.
+    pub async fn open(options: &Options, clock: Clock) -> Result<Self, OpenError> {
+        let sqlite = sqlite::Sqlite::open(options, clock).await?;
+        Ok(Self { backend: Backend::Sqlite(Arc::new(sqlite)) })
+    }
+
+    /// What opening found.
+    pub fn found(&self) -> &Found {
+        match &self.backend {
+            Backend::Sqlite(s) => s.found(),
+        }
+    }
+
+    /// Calls `observe` after each commit, on the writer's thread: it must be quick. The first observer stays.
+    pub fn on_commit(&self, observe: impl Fn(Commit) + Send + Sync + 'static) {
+        match &self.backend {
+            Backend::Sqlite(s) => s.on_commit(Box::new(observe)),
+        }
+    }
+
+    /// Stores the text of a version of the rules, once.
+    pub async fn remember_rules(&self, version: &str, text: &str) -> Result<(), JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.remember_rules(version, text).await,
+        }
+    }
+
+    /// The text of a version of the rules; none when it isn't known or no kept event was decided by it.
+    pub async fn rules_text(&self, version: &str) -> Result<Option<String>, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.rules_text(version).await,
+        }
+    }
+
+    /// Makes an event durable with its dedupe keys and all that it owes, in one transaction. When this returns, it is
+    /// on disk, and the lanes of destinations that are owed something have been woken, even if the caller went away.
+    /// Refused at once with [`JournalError::Overloaded`] when too much waits.
+    pub async fn accept(&self, event: NewEvent) -> Result<Accepted, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.accept(event).await,
+        }
+    }
+
+    /// Wakes whoever waits on it when something became due for `destination`, or when a later attempt was planned
+    /// (so that `next_due` is worth asking for again). One task waits for each destination; a wake that comes while
+    /// nobody waits is kept for it.
+    pub fn wakes(&self, destination: &str) -> Arc<Notify> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.wakes(destination),
+        }
+    }
+
+    /// Takes up to `most` due notifications of `destination`, oldest due first, and marks them as being sent.
+    pub async fn claim(&self, destination: &str, most: usize) -> Result<Claims, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.claim(destination, most).await,
+        }
+    }
+
+    /// Records how an attempt ended. While the journal can't write, this waits and is written as soon as it can
+    /// again: how an attempt ended isn't forgotten because the disk was full. A claim that was settled already
+    /// changes nothing.
+    pub async fn settle(&self, claim: Claim, outcome: Outcome) -> Result<(), JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.settle(claim, outcome).await,
+        }
+    }
+
+    /// Gives up all that waits for destinations that are not in `known`, with the reason.
+    pub async fn orphan(&self, known: &[Arc<str>]) -> Result<u64, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.orphan(known).await,
+        }
+    }
+
+    /// Makes given-up notifications due again, with a fresh budget of attempts and age.
+    pub async fn retry(&self, which: RetrySelection) -> Result<Retried, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.retry(which).await,
+        }
+    }
+
+    /// Keeps a message in the built-in inbox (the newest 1,000 stay).
+    pub async fn keep_in_inbox(&self, message: InboxMessage) -> Result<(), JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.keep_in_inbox(message).await,
+        }
+    }
+
+    /// The inbox, newest first.
+    pub async fn inbox(&self, limit: u32) -> Result<Vec<InboxMessage>, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.inbox(limit).await,
+        }
+    }
+
+    /// Events, newest first, without bodies.
+    pub async fn events(&self, filter: EventFilter) -> Result<Vec<EventRow>, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.events(filter).await,
+        }
+    }
+
+    /// One event with its body, by its number.
+    pub async fn event(&self, number: i64) -> Result<Option<EventRow>, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.event(number).await,
+        }
+    }
+
+    /// Notifications, newest first.
+    pub async fn notifications(
+        &self,
+        filter: NotificationFilter,
+    ) -> Result<Vec<NotificationRow>, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.notifications(filter).await,
+        }
+    }
+
+    /// One notification with its attempts, by its number.
+    pub async fn notification(&self, id: i64) -> Result<Option<NotificationRow>, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.notification(id).await,
+        }
+    }
+
+    /// What waits, by destination.
+    pub async fn backlog(&self) -> Result<Vec<Backlog>, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.backlog().await,
+        }
+    }
+
+    /// Removes a small chunk of what is older than `keep`; says how many events went and whether more is waiting.
+    /// What still waits to be sent stays, whatever its age; what was given up stays for `keep` after it was.
+    pub async fn sweep(&self) -> Result<Swept, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.sweep().await,
+        }
+    }
+
+    /// Whether it can write now; after a failed write this tries one.
+    pub async fn writable(&self) -> Result<(), JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.writable().await,
+        }
+    }
+
+    /// Resolves when the journal must not go on; the process then exits with an error.
+    pub async fn failed(&self) -> JournalError {
+        match &self.backend {
+            Backend::Sqlite(s) => s.failed().await,
+        }
+    }
+
+    /// Writes what is queued, checkpoints, and releases the lock. Later calls are answered [`JournalError::Closed`].
+    pub async fn close(&self) {
+        match &self.backend {
+            Backend::Sqlite(s) => s.close().await,
+        }
+    }
 }

@@ -41,7 +41,8 @@ fn kill_9_at_random_moments_loses_nothing_that_was_acknowledged() {
     let receiver = Receiver::script(failures, Reply::ok());
     let rules = telling(
         &receiver.url("/slack"),
-        r#"retry = { first = "10ms", longest = "100ms", attempts = 100000 }"#,
+        // Several at once, so that a kill cuts off several.
+        "concurrency = 8\nretry = { first = \"10ms\", longest = \"100ms\", attempts = 100000 }",
     );
     let mut stopped = Bridge::with_rules(&rules).template("id.hbs", "{{id}}").prepare();
     let posted = Mutex::new(Posted::default());

@@ -1,17 +1,15 @@
 //! The real binary in a folder of its own.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::process::Command;
 
 use serde_json::Value;
 
 use super::events::{SECRET, signature};
 use super::http::{self, Answer};
-use super::{PATIENCE, Watch};
+use super::process::{self, Failed, Process};
 
 /// What a bridge is started with.
 pub(crate) struct Builder {
@@ -77,7 +75,7 @@ impl Builder {
         for (file, text) in &self.templates {
             std::fs::write(path.join("templates").join(file), text).unwrap();
         }
-        raise_file_limit();
+        process::raise_file_limit();
         let stopped = Stopped {
             folder,
             env: self.env,
@@ -202,171 +200,6 @@ impl Stopped {
     pub(crate) fn spawn(&self) -> Process {
         Process::start(self.command(&["run", "--config", "rules.toml"]))
     }
-}
-
-/// How a bridge ended that should have started.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) status: ExitStatus,
-    pub(crate) log: String,
-}
-
-impl std::fmt::Display for Failed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}\n{}", self.status, self.log)
-    }
-}
-
-#[derive(Default)]
-struct Log {
-    lines: Vec<String>,
-    ended: bool,
-}
-
-/// A running process and what it wrote to standard error; killed by its own id when dropped.
-pub(crate) struct Process {
-    child: Child,
-    log: Arc<(Mutex<Log>, Condvar)>,
-}
-
-impl Process {
-    /// Starts `command` and collects its standard error.
-    pub(crate) fn start(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log: Arc<(Mutex<Log>, Condvar)> = Arc::default();
-        let writer = Arc::clone(&log);
-        let stderr = child.stderr.take().unwrap();
-        std::thread::spawn(move || {
-            let mut stderr = BufReader::new(stderr);
-            let mut line = Vec::new();
-            while stderr.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
-                writer.0.lock().unwrap().lines.push(text);
-                writer.1.notify_all();
-                line.clear();
-            }
-            writer.0.lock().unwrap().ended = true;
-            writer.1.notify_all();
-        });
-        Self { child, log }
-    }
-
-    /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Waits for a log line with this message; none when the process ended without it.
-    pub(crate) fn wait_log(&self, message: &str) -> Option<Value> {
-        self.wait_log_for(message, |line| line == message)
-    }
-
-    /// Waits for a log line whose message fits; none when the process ended without it.
-    pub(crate) fn wait_log_for(&self, what: &str, fits: impl Fn(&str) -> bool) -> Option<Value> {
-        let watch = Watch::start();
-        let mut log = self.log.0.lock().unwrap();
-        let mut seen = 0;
-        loop {
-            for line in &log.lines[seen..] {
-                let Ok(value) = serde_json::from_str::<Value>(line) else { continue };
-                if field(&value, "message").and_then(Value::as_str).is_some_and(&fits) {
-                    return Some(value);
-                }
-            }
-            seen = log.lines.len();
-            if log.ended {
-                return None;
-            }
-            let Some(left) = PATIENCE.checked_sub(watch.elapsed()) else {
-                panic!(
-                    "waited {PATIENCE:?} in vain for the log line `{what}`:\n{}",
-                    log.lines.join("\n")
-                );
-            };
-            log = self.log.1.wait_timeout(log, left).unwrap().0;
-        }
-    }
-
-    fn address(&self, message: &str) -> Option<SocketAddr> {
-        let line = self.wait_log(message)?;
-        let address = field(&line, "address").and_then(Value::as_str).unwrap_or_else(|| {
-            panic!("the log line `{message}` has no `address`: {line}");
-        });
-        Some(address.parse().unwrap())
-    }
-
-    /// What it wrote to standard error until now.
-    pub(crate) fn log(&self) -> String {
-        self.log.0.lock().unwrap().lines.join("\n")
-    }
-
-    /// Whether it has ended, and how.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().unwrap()
-    }
-
-    /// Waits until it has ended.
-    pub(crate) fn wait(&mut self) -> ExitStatus {
-        let watch = Watch::start();
-        loop {
-            if let Some(status) = self.ended() {
-                return status;
-            }
-            assert!(watch.elapsed() < PATIENCE, "the process does not end:\n{}", self.log());
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-    }
-
-    /// Sends a signal by its name.
-    pub(crate) fn signal(&self, name: &str) {
-        let id = self.id();
-        // The shell's own kill: a plain Debian has no other.
-        let status =
-            Command::new("sh").args(["-c", &format!("kill -s {name} {id}")]).status().unwrap();
-        assert!(status.success(), "kill -s {name} {id}");
-    }
-
-    /// kill -9.
-    pub(crate) fn kill9(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    fn failed(mut self) -> Failed {
-        let status = self.wait();
-        let mut log = self.log.0.lock().unwrap();
-        while !log.ended {
-            log = self.log.1.wait(log).unwrap();
-        }
-        let text = log.lines.join("\n");
-        drop(log);
-        Failed { status, log: text }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if std::thread::panicking() {
-            let log = self.log();
-            let tail: Vec<&str> = log.lines().rev().take(60).collect();
-            eprintln!("--- what the bridge logged last:");
-            for line in tail.iter().rev() {
-                eprintln!("{line}");
-            }
-        }
-    }
-}
-
-/// A field of a JSON log line, wherever the format puts it.
-pub(crate) fn field<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
-    line.get(name).or_else(|| line.get("fields")?.get(name))
 }
 
 /// A running bridge.
@@ -581,18 +414,4 @@ pub(crate) fn rows(value: &Value, key: &str) -> Vec<Value> {
         .or_else(|| value.get(key)?.as_array())
         .unwrap_or_else(|| panic!("no list of {key}: {value}"))
         .clone()
-}
-
-/// Lets this process and the bridges that it starts open as many files as the system allows: the tests hold more
-/// than a thousand connections open, and many systems' soft limit is 1,024.
-fn raise_file_limit() {
-    static RAISED: std::sync::Once = std::sync::Once::new();
-    RAISED.call_once(|| {
-        let id = std::process::id().to_string();
-        let status = Command::new("prlimit").args(["--pid", &id, "--nofile=8192:"]).status();
-        assert!(
-            status.is_ok_and(|s| s.success()),
-            "the limit of open files can't be raised to 8,192"
-        );
-    });
 }

@@ -1,6 +1,10 @@
 //! The binary as a command that ends by itself.
 
+use std::io::Read;
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+
+use super::{PATIENCE, Watch};
 
 /// How a command ended.
 #[derive(Debug)]
@@ -34,12 +38,36 @@ pub(crate) fn bare(args: &[&str]) -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end, which must come.
 pub(crate) fn run(mut command: Command) -> Ran {
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stdout = read(child.stdout.take().unwrap());
+    let stderr = read(child.stderr.take().unwrap());
+    let watch = Watch::start();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if watch.elapsed() > PATIENCE {
+            let _ = child.kill();
+            let _ = child.wait();
+            let said = format!("{}{}", stdout.join().unwrap(), stderr.join().unwrap());
+            panic!("{command:?} does not end within {PATIENCE:?}:\n{said}");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
     Ran {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: status.code().unwrap_or(-1),
+        stdout: stdout.join().unwrap(),
+        stderr: stderr.join().unwrap(),
     }
+}
+
+fn read(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
 }

@@ -7,6 +7,7 @@ pub(crate) mod faults;
 pub(crate) mod http;
 pub(crate) mod mail;
 pub(crate) mod metrics;
+pub(crate) mod process;
 pub(crate) mod receiver;
 
 use std::time::Duration;

@@ -1,4 +1,11 @@
 //! Providers as data: a message and a destination's settings become an exact request; an answer becomes a verdict.
+//!
+//! [`Definition`] is a file of `providers/`; [`builtin`] has those in the binary. [`Destination::compile`] checks a
+//! destination's settings and fills them in, so that only what differs between messages is left to do when sending:
+//! [`HttpTarget::request`]. [`HttpTarget::verdict`] reads the answer. Nothing here opens a connection.
+//!
+//! The promise: event text is data. It ends as a JSON string, a form value, a percent-encoded piece of a path or a
+//! query, or a header value without line breaks; no host, key, header name or recipient comes from it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +14,23 @@ use hyper::body::Bytes;
 use hyper::{HeaderMap, Method};
 use jiff::Timestamp;
 use uuid::Uuid;
+
+mod builtin;
+mod definition;
+mod definition_check;
+mod destination;
+mod example;
+mod pattern;
+mod request;
+mod settings;
+mod sign;
+mod smtp;
+mod verdict;
+mod wait;
+
+pub use builtin::{builtin, builtins};
+pub use definition::{Definition, DefinitionProblem, Kind, Protocol, SettingDefinition};
+pub use request::HttpTarget;
 
 use super::retry::RetryPolicy;
 use super::template::{Channel, Message};
@@ -46,10 +70,6 @@ pub enum Transport {
     /// Kept in the journal, for looking at.
     Inbox,
 }
-
-/// An HTTP API with a destination's settings filled in.
-#[derive(Debug)]
-pub struct HttpTarget {}
 
 /// A mail server with a destination's settings filled in.
 #[derive(Debug)]
@@ -108,20 +128,6 @@ pub struct HttpRequest {
     pub body: Bytes,
 }
 
-impl HttpTarget {
-    /// The request for `outgoing`, or the reason why none can be made (such a notification is given up).
-    pub fn request(&self, outgoing: &Outgoing<'_>) -> Result<HttpRequest, String> {
-        let _ = outgoing;
-        todo!()
-    }
-
-    /// What the provider's answer means.
-    pub fn verdict(&self, answer: &Answer<'_>) -> Verdict {
-        let _ = answer;
-        todo!()
-    }
-}
-
 /// A provider's answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
@@ -161,30 +167,6 @@ pub enum Meaning {
     Final,
 }
 
-/// A provider definition (`providers/NAME.toml`).
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Definition {
-    /// The provider's name, for example `slack`.
-    pub name: String,
-    /// The provider's settings, by name, in the order of the file.
-    pub settings: Vec<SettingDefinition>,
-}
-
-/// One setting of a provider.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SettingDefinition {
-    /// The key in `[destinations.NAME]`.
-    pub name: String,
-    /// Whether its value must never be shown.
-    #[serde(default)]
-    pub secret: bool,
-    /// Whether it may be left out.
-    #[serde(default)]
-    pub optional: bool,
-}
-
 /// A setting's value as read from `rules.toml`, its `${…}` resolved.
 #[derive(Clone, Debug)]
 pub enum SettingValue {
@@ -218,84 +200,4 @@ pub struct SettingError {
     pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
-}
-
-impl Destination {
-    /// Fills a definition with a destination's settings. Unknown and missing settings are errors too.
-    pub fn compile(
-        name: &str,
-        definition: &Arc<Definition>,
-        settings: &std::collections::BTreeMap<String, SettingValue>,
-        common: Common,
-    ) -> Result<Self, Vec<SettingError>> {
-        let mut errors = Vec::new();
-        let error = |setting: &str, message: String| SettingError {
-            setting: Some(setting.to_owned()),
-            message,
-            hint: None,
-        };
-        let mut recipients: Vec<Arc<str>> = Vec::new();
-        for setting in &definition.settings {
-            let url = |s: &Secret| {
-                setting.name != "url"
-                    || s.expose().starts_with("https://")
-                    || (&*definition.name == "smtp" && s.expose().starts_with("smtp"))
-            };
-            match settings.get(&setting.name) {
-                None if !setting.optional => errors.push(error(
-                    &setting.name,
-                    format!("the setting `{}` is missing", setting.name),
-                )),
-                Some(SettingValue::Text(s)) if !url(s) => {
-                    errors.push(error(&setting.name, "`url` is no https URL".to_owned()));
-                }
-                Some(SettingValue::List(all)) if setting.name == "to" => {
-                    recipients.extend(all.iter().map(|s| Arc::from(s.expose())));
-                }
-                _ => {}
-            }
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        Ok(Self {
-            name: name.into(),
-            provider: definition.name.as_str().into(),
-            channel: match &*definition.name {
-                "slack" => Channel::Slack,
-                "twilio" => Channel::Sms,
-                "smtp" => Channel::Email,
-                _ => Channel::Text,
-            },
-            recipients,
-            concurrency: common.concurrency.unwrap_or(4),
-            timeout: common.timeout.unwrap_or(Duration::from_secs(10)),
-            retry: common.retry,
-            transport: Transport::Console,
-        })
-    }
-}
-
-/// The built-in definition of this name.
-pub fn built_in(name: &str) -> Option<Arc<Definition>> {
-    let settings = match name {
-        "slack" => "url",
-        "twilio" => "account_sid auth_token from to",
-        "smtp" => "url from to",
-        "webhook" => "url secret?",
-        "console" | "inbox" => "",
-        _ => return None,
-    };
-    let setting = |s: &str| SettingDefinition {
-        name: s.trim_end_matches('?').to_owned(),
-        secret: false,
-        optional: s.ends_with('?'),
-    };
-    let settings = settings.split_whitespace().map(setting).collect();
-    Some(Arc::new(Definition { name: name.to_owned(), settings }))
-}
-
-/// The names of the built-in definitions.
-pub fn built_in_names() -> Vec<&'static str> {
-    vec!["console", "inbox", "slack", "smtp", "twilio", "webhook"]
 }
