@@ -71,10 +71,7 @@ pub(super) fn run(config: &Config, args: &Args) -> Result<Answer, Failure> {
         let demo =
             Demo { rules: &rules, source, events: bridge.events(), api: Api::at(bridge.admin())? };
         // Whatever the answer, and even when a person has seen enough: the bridge ends before its folder goes.
-        let answer = tokio::select! {
-            answer = demo.whole(config, args, &name) => answer,
-            () = stop.asked() => Ok(Answer::Yes),
-        };
+        let answer = demo.until(&mut stop, config, args, &name).await;
         bridge.stop().await;
         answer
     })
@@ -115,7 +112,28 @@ struct Inbox {
 }
 
 impl Demo<'_> {
-    async fn whole(&self, config: &Config, args: &Args, name: &str) -> Result<Answer, Failure> {
+    /// The whole demo, or as much of it as there is time for. Ctrl-C is how a demo that keeps running ends well.
+    async fn until(
+        &self,
+        stop: &mut Stop,
+        config: &Config,
+        args: &Args,
+        name: &str,
+    ) -> Result<Answer, Failure> {
+        let answer = tokio::select! {
+            answer = self.samples(config, args, name) => answer?,
+            () = stop.asked() => return Ok(Answer::No),
+        };
+        if args.keep_running {
+            tokio::select! {
+                ended = self.keep_running(config, args) => ended?,
+                () = stop.asked() => {}
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn samples(&self, config: &Config, args: &Args, name: &str) -> Result<Answer, Failure> {
         if !args.json {
             let mut out = anstream::stdout();
             writeln!(out, "{STRONG}hookbell demo{STRONG:#}: the real bridge with {name}")?;
@@ -140,9 +158,6 @@ impl Demo<'_> {
             let mut out = anstream::stdout();
             writeln!(out, "\n{STRONG}{}{STRONG:#}", story::summary(&told))?;
             next_steps(&mut out, config)?;
-        }
-        if args.keep_running {
-            self.keep_running(config, args).await?;
         }
         Ok(Answer::yes_if(well))
     }
