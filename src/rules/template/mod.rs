@@ -1,9 +1,12 @@
 //! Templates: the handlebars text of a message, per channel.
 
+pub mod cut;
+
 use crate::event::Event;
 
 /// The kind of place a message goes to. It decides which template file is taken and how event text is escaped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Channel {
     /// Slack's mrkdwn: `&`, `<` and `>` are escaped. Files `NAME.slack.hbs`.
     Slack,

@@ -1,4 +1,11 @@
 //! Providers as data: a message and a destination's settings become an exact request; an answer becomes a verdict.
+//!
+//! [`Definition`] is a file of `providers/`; [`builtin`] has those in the binary. [`Destination::compile`] checks a
+//! destination's settings and fills them in, so that only what differs between messages is left to do when sending:
+//! [`HttpTarget::request`]. [`HttpTarget::verdict`] reads the answer. Nothing here opens a connection.
+//!
+//! The promise: event text is data. It ends as a JSON string, a form value, a percent-encoded piece of a path or a
+//! query, or a header value without line breaks; no host, key, header name or recipient comes from it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +14,22 @@ use hyper::body::Bytes;
 use hyper::{HeaderMap, Method};
 use jiff::Timestamp;
 use uuid::Uuid;
+
+mod builtin;
+mod definition;
+mod destination;
+mod example;
+mod pattern;
+mod request;
+mod settings;
+mod sign;
+mod smtp;
+mod verdict;
+mod wait;
+
+pub use builtin::{builtin, builtins};
+pub use definition::{Definition, DefinitionProblem, Kind, Protocol, SettingDefinition};
+pub use request::HttpTarget;
 
 use super::retry::RetryPolicy;
 use super::template::{Channel, Message};
@@ -46,10 +69,6 @@ pub enum Transport {
     /// Kept in the journal, for looking at.
     Inbox,
 }
-
-/// An HTTP API with a destination's settings filled in.
-#[derive(Debug)]
-pub struct HttpTarget {}
 
 /// A mail server with a destination's settings filled in.
 #[derive(Debug)]
@@ -108,20 +127,6 @@ pub struct HttpRequest {
     pub body: Bytes,
 }
 
-impl HttpTarget {
-    /// The request for `outgoing`, or the reason why none can be made (such a notification is given up).
-    pub fn request(&self, outgoing: &Outgoing<'_>) -> Result<HttpRequest, String> {
-        let _ = outgoing;
-        todo!()
-    }
-
-    /// What the provider's answer means.
-    pub fn verdict(&self, answer: &Answer<'_>) -> Verdict {
-        let _ = answer;
-        todo!()
-    }
-}
-
 /// A provider's answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
@@ -161,30 +166,6 @@ pub enum Meaning {
     Final,
 }
 
-/// A provider definition (`providers/NAME.toml`).
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Definition {
-    /// The provider's name, for example `slack`.
-    pub name: String,
-    /// The provider's settings, by name, in the order of the file.
-    pub settings: Vec<SettingDefinition>,
-}
-
-/// One setting of a provider.
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SettingDefinition {
-    /// The key in `[destinations.NAME]`.
-    pub name: String,
-    /// Whether its value must never be shown.
-    #[serde(default)]
-    pub secret: bool,
-    /// Whether it may be left out.
-    #[serde(default)]
-    pub optional: bool,
-}
-
 /// A setting's value as read from `rules.toml`, its `${…}` resolved.
 #[derive(Clone, Debug)]
 pub enum SettingValue {
@@ -218,17 +199,4 @@ pub struct SettingError {
     pub message: String,
     /// What to write instead.
     pub hint: Option<String>,
-}
-
-impl Destination {
-    /// Fills a definition with a destination's settings. Unknown and missing settings are errors too.
-    pub fn compile(
-        name: &str,
-        definition: &Arc<Definition>,
-        settings: &std::collections::BTreeMap<String, SettingValue>,
-        common: Common,
-    ) -> Result<Self, Vec<SettingError>> {
-        let _ = (name, definition, settings, common);
-        todo!()
-    }
 }

@@ -1,0 +1,59 @@
+//! The provider definitions that are part of the binary.
+
+use std::sync::{Arc, LazyLock};
+
+use super::Definition;
+
+/// One file of `providers/` each, in the order of their names.
+const FILES: [(&str, &str); 7] = [
+    ("providers/console.toml", include_str!("../../../providers/console.toml")),
+    ("providers/inbox.toml", include_str!("../../../providers/inbox.toml")),
+    ("providers/sendgrid.toml", include_str!("../../../providers/sendgrid.toml")),
+    ("providers/slack.toml", include_str!("../../../providers/slack.toml")),
+    ("providers/smtp.toml", include_str!("../../../providers/smtp.toml")),
+    ("providers/twilio.toml", include_str!("../../../providers/twilio.toml")),
+    ("providers/webhook.toml", include_str!("../../../providers/webhook.toml")),
+];
+
+static PARSED: LazyLock<Vec<Arc<Definition>>> = LazyLock::new(|| {
+    // A built-in file that doesn't parse is left out rather than a panic; a test holds that none is.
+    FILES.iter().filter_map(|(_, text)| Definition::parse(text).ok().map(Arc::new)).collect()
+});
+
+/// Every built-in definition, by name.
+pub fn builtins() -> &'static [Arc<Definition>] {
+    &PARSED
+}
+
+/// The built-in definition of this name, if there is one.
+pub fn builtin(name: &str) -> Option<Arc<Definition>> {
+    builtins().iter().find(|d| d.name == name).map(Arc::clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_file_parses_and_is_named_after_its_definition() {
+        for (file, text) in FILES {
+            let definition = Definition::parse(text).unwrap_or_else(|p| panic!("{file}: {p:#?}"));
+            assert_eq!(file, format!("providers/{}.toml", definition.name));
+            assert!(!definition.title.is_empty(), "{file}");
+        }
+        assert_eq!(builtins().len(), FILES.len());
+        let files = std::fs::read_dir("providers").unwrap().count();
+        assert_eq!(files, FILES.len(), "each file of providers/ is in the table");
+    }
+
+    #[test]
+    fn every_example_of_every_built_in_file_holds() {
+        let mut found = 0;
+        for definition in builtins() {
+            found += definition.examples().len();
+            let problems = definition.run_examples();
+            assert!(problems.is_empty(), "{}: {problems:#?}", definition.name);
+        }
+        assert!(found >= 8, "found only {found} examples");
+    }
+}
