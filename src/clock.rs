@@ -54,13 +54,18 @@ impl Clock {
 
     /// How long from now until `at`; zero when it has passed.
     pub fn until(&self, at: Timestamp) -> Duration {
-        Duration::try_from(at.duration_since(self.now())).unwrap_or(Duration::ZERO)
+        elapsed(self.now(), at)
     }
 }
 
 /// A standard duration as jiff's, clamped to what jiff can hold.
 pub fn duration(d: Duration) -> SignedDuration {
     SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX)
+}
+
+/// How long it is from `from` to `to`; zero if `to` is earlier.
+pub fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
 }
 
 #[cfg(test)]
