@@ -133,6 +133,7 @@ async fn attempts(
     if recipients.is_empty() {
         recipients.push(None);
     }
+    let sender = pipeline::send::Sender::new(Clock::system())?;
     let mut attempts = Vec::new();
     for recipient in recipients {
         let outgoing = Outgoing {
@@ -144,7 +145,7 @@ async fn attempts(
             event,
             now: Clock::system().now(),
         };
-        let verdict = pipeline::send::send_once(destination, &outgoing).await?;
+        let verdict = sender.send(destination, &outgoing).await.verdict;
         attempts.push(Attempt { recipient, verdict });
     }
     Ok(attempts)

@@ -1,0 +1,324 @@
+//! Lanes: one for each destination, so that nobody waits for somebody else.
+//!
+//! A lane claims what is due for its destination up to its concurrency, has each claim rendered and sent in a task of
+//! its own, and settles it. It sleeps until the journal wakes it, an attempt ends, or the next notification is due; a
+//! lane at which nothing waits has no timer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::send::{Attempted, Sender};
+use super::show;
+use crate::clock::{self, Clock};
+use crate::journal::{Claim, InboxMessage, Journal, JournalError, Next, Outcome};
+use crate::rules::provider::{Destination, Meaning, Outgoing, Transport, Verdict};
+use crate::rules::retry::{self, Retry};
+use crate::rules::template::{Context, Message};
+use crate::rules::Rules;
+use crate::telemetry::Metrics;
+
+/// While something is due later, the clock is looked at this often: it may have been set meanwhile.
+const LOOK: Duration = Duration::from_secs(60);
+/// How long a lane waits before it asks a journal again that could not answer.
+const JOURNAL_PAUSE: Duration = Duration::from_millis(500);
+
+/// What every attempt needs.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Where claims come from and outcomes go.
+    pub journal: Journal,
+    /// The rules of the moment.
+    pub rules: watch::Receiver<Arc<Rules>>,
+    /// What sends.
+    pub sender: Sender,
+    /// The wall clock.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The lanes of all destinations.
+#[derive(Debug)]
+pub struct Lanes {
+    delivery: Arc<Delivery>,
+    /// Stops claiming; attempts under way are finished.
+    stop: CancellationToken,
+    /// Cancelled when a lane fails in a way that must end the process.
+    broken: CancellationToken,
+    tracker: TaskTracker,
+    running: Mutex<HashMap<Arc<str>, CancellationToken>>,
+}
+
+impl Lanes {
+    /// Lanes for nobody yet; `broken` is cancelled when the process must not go on.
+    pub fn new(delivery: Delivery, broken: CancellationToken) -> Self {
+        Self {
+            delivery: Arc::new(delivery),
+            stop: CancellationToken::new(),
+            broken,
+            tracker: TaskTracker::new(),
+            running: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Starts a lane for each destination of the rules of the moment that has none, and stops those whose destination
+    /// is gone.
+    pub fn follow_rules(&self) {
+        let rules = Arc::clone(&self.delivery.rules.borrow());
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.retain(|name, stop| {
+            let stays = rules.destination(name).is_some();
+            if !stays {
+                stop.cancel();
+            }
+            stays
+        });
+        for destination in &rules.destinations {
+            running.entry(Arc::clone(&destination.name)).or_insert_with(|| {
+                let stop = self.stop.child_token();
+                let lane = Lane {
+                    name: Arc::clone(&destination.name),
+                    wake: self.delivery.journal.wakes(&destination.name),
+                    delivery: Arc::clone(&self.delivery),
+                    stop: stop.clone(),
+                    broken: self.broken.clone(),
+                };
+                self.tracker.spawn(lane.run());
+                stop
+            });
+        }
+    }
+
+    /// Stops claiming and waits until the attempts under way have ended and are settled.
+    pub async fn drain(&self) {
+        self.stop.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    /// How many lanes still have attempts under way.
+    pub fn busy(&self) -> usize {
+        self.tracker.len()
+    }
+}
+
+struct Lane {
+    name: Arc<str>,
+    wake: Arc<Notify>,
+    delivery: Arc<Delivery>,
+    stop: CancellationToken,
+    broken: CancellationToken,
+}
+
+impl Lane {
+    async fn run(self) {
+        // Whatever ends this task but its own decision is a defect: the process stops, and the journal makes the
+        // restart safe.
+        let alarm = self.broken.clone().drop_guard();
+        let mut attempts = JoinSet::new();
+        while self.turn(&mut attempts).await.is_some() {}
+        while let Some(ended) = attempts.join_next().await {
+            if ended.is_err() {
+                return;
+            }
+        }
+        alarm.disarm();
+    }
+
+    /// Claims what it can, then waits for something to happen. None: the lane ends.
+    async fn turn(&self, attempts: &mut JoinSet<()>) -> Option<()> {
+        while let Some(ended) = attempts.try_join_next() {
+            self.ended(ended)?;
+        }
+        // The snapshot may lack this destination: then its lane has been told to stop.
+        let rules = Arc::clone(&self.delivery.rules.borrow());
+        let destination = Arc::clone(rules.destination(&self.name)?);
+        let free = destination.concurrency.saturating_sub(attempts.len());
+        let mut look_again = None;
+        if free > 0 && !self.stop.is_cancelled() {
+            // Never raced against anything: a claim whose answer is dropped would wait for a restart.
+            match self.delivery.journal.claim(&self.name, free).await {
+                Ok(claims) => {
+                    if claims.claims.len() < free {
+                        look_again = claims.next_due.map(|due| self.wait_until(due));
+                    }
+                    for claim in claims.claims {
+                        let (delivery, rules) = (Arc::clone(&self.delivery), Arc::clone(&rules));
+                        attempts.spawn(attempt(delivery, rules, Arc::clone(&destination), claim));
+                    }
+                }
+                Err(JournalError::Fatal(_) | JournalError::Closed) => return None,
+                Err(JournalError::Overloaded(_) | JournalError::Unwritable(_)) => {
+                    look_again = Some(Instant::now() + JOURNAL_PAUSE);
+                }
+            }
+        }
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            Some(ended) = attempts.join_next() => self.ended(ended),
+            () = self.wake.notified() => Some(()),
+            () = at(look_again) => Some(()),
+        }
+    }
+
+    fn ended(&self, ended: Result<(), JoinError>) -> Option<()> {
+        ended
+            .inspect_err(|e| {
+                tracing::error!(destination = %self.name, error = %e, "an attempt ended without an outcome");
+                self.broken.cancel();
+            })
+            .ok()
+    }
+
+    fn wait_until(&self, due: Timestamp) -> Instant {
+        Instant::now() + self.delivery.clock.until(due).min(LOOK)
+    }
+}
+
+/// Sleeps until then; for ever if there is no such time.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// One attempt, from its claim to its settlement.
+async fn attempt(
+    delivery: Arc<Delivery>,
+    rules: Arc<Rules>,
+    destination: Arc<Destination>,
+    claim: Claim,
+) {
+    let Delivery { journal, clock, metrics, .. } = &*delivery;
+    let context =
+        Context { event: &claim.event, rule: &claim.rule, destination: &claim.destination };
+    let message = rules.templates.render(claim.template.as_deref(), destination.channel, context);
+    if let Some(error) = &message.fallback {
+        metrics.fallback(&destination.name);
+        tracing::warn!(
+            notification = claim.id,
+            template = claim.template.as_deref().unwrap_or_default(),
+            error = %error,
+            "the template failed: the built-in text goes out instead"
+        );
+    }
+    let attempted = make(&delivery, &destination, &claim, &message).await;
+    let ended = clock.now();
+    let (next, detail) = follow(&destination, &claim, attempted.verdict, ended);
+    metrics.attempt(&destination.name, word(next));
+    if next == Next::Sent {
+        metrics.end_to_end(clock::elapsed(claim.event.received, ended));
+    }
+    tell(&claim, next, &detail);
+    let outcome = Outcome {
+        next,
+        ended,
+        detail,
+        status: attempted.status,
+        fallback_text: message.fallback.clone(),
+    };
+    let id = claim.id;
+    if let Err(error) = journal.settle(claim, outcome).await {
+        // Only a journal that must be reopened refuses; recovery then says that this attempt was interrupted.
+        tracing::error!(notification = id, error = %error, "how an attempt ended is not recorded");
+    }
+}
+
+async fn make(
+    delivery: &Delivery,
+    destination: &Destination,
+    claim: &Claim,
+    message: &Message,
+) -> Attempted {
+    let now = delivery.clock.now();
+    match &destination.transport {
+        Transport::Console => {
+            show::on_console(claim, destination, message);
+            Attempted::sent("shown on the console")
+        }
+        Transport::Inbox => {
+            let kept = delivery.journal.keep_in_inbox(InboxMessage {
+                notification: claim.id,
+                destination: destination.name.to_string(),
+                provider: destination.provider.to_string(),
+                rule: claim.rule.to_string(),
+                recipient: claim.recipient.as_deref().map(str::to_owned),
+                subject: message.subject.clone(),
+                text: message.text.clone(),
+                html: message.html.clone(),
+                at: now,
+            });
+            match kept.await {
+                Ok(()) => Attempted::sent("kept in the inbox"),
+                Err(e) => Attempted::failed(e.to_string()),
+            }
+        }
+        Transport::Http(_) | Transport::Smtp(_) => {
+            let outgoing = Outgoing {
+                message,
+                key: claim.key,
+                rule: &claim.rule,
+                destination: &claim.destination,
+                recipient: claim.recipient.as_deref(),
+                event: &claim.event,
+                now,
+            };
+            delivery.sender.send(destination, &outgoing).await
+        }
+    }
+}
+
+/// What follows from a verdict, and what a person reads of it.
+fn follow(
+    destination: &Destination,
+    claim: &Claim,
+    verdict: Verdict,
+    now: Timestamp,
+) -> (Next, String) {
+    let Verdict { meaning, detail } = verdict;
+    let hint = match meaning {
+        Meaning::Sent => return (Next::Sent, detail),
+        Meaning::Final => return (Next::GaveUp, detail),
+        Meaning::Retry { after } => after,
+    };
+    let policy = &destination.retry;
+    match retry::after(policy, claim.attempt, claim.created, now, hint, fastrand::f64()) {
+        Retry::At(at) => (Next::RetryAt(at), detail),
+        Retry::GiveUp(reason) => (Next::GaveUp, format!("{reason}; the last: {detail}")),
+    }
+}
+
+fn word(next: Next) -> &'static str {
+    match next {
+        Next::Sent => "sent",
+        Next::RetryAt(_) => "retry",
+        Next::GaveUp => "gave_up",
+        Next::HandBack => "handed_back",
+    }
+}
+
+fn tell(claim: &Claim, next: Next, detail: &str) {
+    let Claim { id, destination, rule, attempt, .. } = claim;
+    match next {
+        Next::Sent => {
+            tracing::debug!(notification = id, %destination, %rule, attempt, detail, "sent");
+        }
+        Next::RetryAt(at) => {
+            tracing::info!(notification = id, %destination, %rule, attempt, detail, %at, "will be tried again");
+        }
+        Next::GaveUp => {
+            tracing::warn!(notification = id, %destination, %rule, attempt, detail, "gave up");
+        }
+        Next::HandBack => {}
+    }
+}
