@@ -132,3 +132,152 @@ impl TypePattern {
         kind.ends_with(end)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hyper::body::Bytes;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::rules::provider::Transport;
+    use crate::rules::retry::RetryPolicy;
+    use crate::rules::template::Channel;
+
+    fn destination(name: &str, recipients: &[&str]) -> Arc<Destination> {
+        let minute = Duration::from_secs(60);
+        Arc::new(Destination {
+            name: name.into(),
+            provider: "inbox".into(),
+            channel: Channel::Text,
+            recipients: recipients.iter().map(|r| (*r).into()).collect(),
+            concurrency: 1,
+            timeout: minute,
+            retry: RetryPolicy { first: minute, longest: minute, attempts: 1, age: minute },
+            transport: Transport::Inbox,
+        })
+    }
+
+    fn event(kind: &str, data: &str) -> Event {
+        Event {
+            source: "replicer".into(),
+            id: "evt-1".to_owned(),
+            kind: kind.to_owned(),
+            time: None,
+            received: Timestamp::UNIX_EPOCH,
+            body: Bytes::from(format!("{{\"data\":{data}}}")),
+        }
+    }
+
+    /// Rules named `0`, `1`, … with a condition each, to the destinations 0 (no recipients) and 1 (two).
+    fn set(conditions: &[&str]) -> RuleSet {
+        let mut set = RuleSet::default();
+        for (at, condition) in conditions.iter().enumerate() {
+            let when = Condition::compile(condition, &mut set.fields).ok();
+            assert_eq!(when.is_none(), condition.is_empty(), "{condition}");
+            set.rules.push(Rule {
+                name: at.to_string().into(),
+                on: Vec::new(),
+                sources: Vec::new(),
+                when,
+                to: vec![0, 1],
+                template: None,
+                stop: false,
+                enabled: true,
+                shadow: false,
+            });
+        }
+        set
+    }
+
+    fn decide(set: &RuleSet, event: &Event) -> (Vec<String>, Vec<String>) {
+        let destinations = [destination("sales", &[]), destination("manager", &["+1", "+2"])];
+        let decision = set.decide(event, &destinations);
+        let owed = decision.owed.iter().map(|owed| {
+            let shadow = if owed.plan == Plan::Shadow { " (shadow)" } else { "" };
+            format!(
+                "{} {}{}{shadow}",
+                owed.rule,
+                owed.destination,
+                owed.recipient.as_deref().unwrap_or_default()
+            )
+        });
+        let unknown =
+            decision.unknown.iter().map(|u| format!("{}: {}", u.rule, u.fields.join(" ")));
+        (owed.collect(), unknown.collect())
+    }
+
+    #[test]
+    fn every_matching_rule_owes_each_recipient_one_notification_in_order() {
+        let set = set(&["duration > 60", "duration > 600", ""]);
+        let (owed, unknown) = decide(&set, &event("call.ended", r#"{"duration":75}"#));
+        let expected =
+            ["0 sales", "0 manager+1", "0 manager+2", "2 sales", "2 manager+1", "2 manager+2"];
+        assert_eq!(owed, expected);
+        assert!(unknown.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_rule_owes_nothing_names_its_fields_and_stops_nobody() {
+        let mut set = set(&["duration > 60 and sentiment.contains(\"x\")", "answered"]);
+        set.rules[0].stop = true;
+        let (owed, unknown) = decide(&set, &event("call.ended", r#"{"answered":true}"#));
+        assert_eq!(owed, ["1 sales", "1 manager+1", "1 manager+2"]);
+        assert_eq!(unknown, ["0: duration sentiment"]);
+    }
+
+    #[test]
+    fn stop_ends_the_walk_only_after_a_match_and_never_from_a_shadow() {
+        let mut set = set(&["a", "b", "c"]);
+        for rule in &mut set.rules {
+            rule.stop = true;
+            rule.to = vec![0];
+        }
+        let all = event("x", r#"{"a":true,"b":true,"c":true}"#);
+        assert_eq!(decide(&set, &all).0, ["0 sales"]);
+        assert_eq!(decide(&set, &event("x", r#"{"a":false,"b":true,"c":true}"#)).0, ["1 sales"]);
+        set.rules[0].shadow = true;
+        assert_eq!(decide(&set, &all).0, ["0 sales (shadow)", "1 sales"]);
+        set.rules[1].enabled = false;
+        assert_eq!(decide(&set, &all).0, ["0 sales (shadow)", "2 sales"]);
+    }
+
+    #[test]
+    fn types_and_sources_narrow_a_rule_before_its_condition() {
+        let mut set = set(&["nothing > 1", ""]);
+        set.rules[0].on = vec![TypePattern { text: "sms.*".into() }];
+        set.rules[1].sources = vec!["other".into()];
+        let (owed, unknown) = decide(&set, &event("call.ended", "{}"));
+        assert!(owed.is_empty() && unknown.is_empty());
+        set.rules[1].sources.push("replicer".into());
+        set.rules[1].on =
+            vec![TypePattern { text: "sms.*".into() }, TypePattern { text: "call.ended".into() }];
+        assert_eq!(decide(&set, &event("call.ended", "{}")).0.len(), 3);
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, yes, no) in [
+            ("call.ended", &["call.ended"][..], &["call.ended2", "Call.ended", "call", ""][..]),
+            (
+                "appointment.*",
+                &["appointment.created", "appointment.", "appointment.a.b"],
+                &["appointment", "x.appointment.a"],
+            ),
+            ("*", &["", "call.ended"], &[]),
+            (
+                "*.created",
+                &["contact.created", ".created", "a.b.created"],
+                &["created", "contact.created.x"],
+            ),
+            ("a*b*c", &["abc", "axxbxxc", "abbc", "abcbc"], &["ab", "ac", "acb", "xabc"]),
+            ("a*a", &["aa", "aba"], &["a"]),
+            ("a**b", &["ab", "axb"], &["a"]),
+        ] {
+            let pattern = TypePattern { text: pattern.into() };
+            assert!(yes.iter().all(|kind| pattern.matches(kind)), "{pattern:?} {yes:?}");
+            assert!(!no.iter().any(|kind| pattern.matches(kind)), "{pattern:?} {no:?}");
+        }
+    }
+}

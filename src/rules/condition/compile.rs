@@ -3,6 +3,7 @@
 //! What can never come out true or false whatever the event (`"a" > 5`, `null < x`, `duration and 5`) is refused
 //! here. What depends on the type of a field is not: that is for `check`, which knows the schemas.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -33,21 +34,45 @@ pub(super) enum Test {
     Constant(bool),
     /// A field that stands alone.
     Flag(Operand),
-    Equal { left: Operand, right: Operand, negated: bool },
-    Order { left: Operand, right: Operand, operator: Operator },
-    In { item: Operand, list: Operand },
+    Equal {
+        left: Operand,
+        right: Operand,
+        negated: bool,
+    },
+    Order {
+        left: Operand,
+        right: Operand,
+        operator: Operator,
+    },
+    In {
+        item: Operand,
+        list: Operand,
+    },
     /// `item` in a list that names fields.
-    OneOf { item: Operand, list: Vec<Operand> },
+    OneOf {
+        item: Operand,
+        list: Vec<Operand>,
+    },
     Has(Operand),
-    Text { function: Function, subject: Operand, argument: Operand },
-    Matches { subject: Operand, regex: Regex },
+    Text {
+        function: Function,
+        subject: Operand,
+        argument: Operand,
+    },
+    Matches {
+        subject: Operand,
+        regex: Regex,
+    },
 }
 
 /// Something that has a value.
 #[derive(Debug)]
 pub(super) enum Operand {
     /// A field; `read` is its place among the condition's reads.
-    Field { slot: Slot, read: usize },
+    Field {
+        slot: Slot,
+        read: usize,
+    },
     Constant(Constant),
     Size(Box<Operand>),
     Lower(Box<Operand>),
@@ -138,7 +163,9 @@ impl Type {
             Kind::List(_) => Self::List,
             Kind::Call(Function::Size, _) => Self::Number,
             Kind::Call(Function::LowerAscii, _) => Self::Text,
-            Kind::Not(_) | Kind::And(_) | Kind::Or(_) | Kind::Compare(..) | Kind::Call(..) => Self::Bool,
+            Kind::Not(_) | Kind::And(_) | Kind::Or(_) | Kind::Compare(..) | Kind::Call(..) => {
+                Self::Bool
+            }
         }
     }
 
@@ -159,6 +186,8 @@ pub(super) struct Compiler<'f> {
     pub(super) fields: &'f mut Fields,
     /// Each field once, as written where it first stands.
     pub(super) reads: Vec<(Arc<str>, Slot)>,
+    /// Where each slot is among the reads.
+    pub(super) places: HashMap<Slot, usize>,
     pub(super) paths: Vec<(String, Range<usize>)>,
     pub(super) errors: Vec<ConditionError>,
     pub(super) regexes: usize,
@@ -303,7 +332,8 @@ impl Compiler<'_> {
             }
             return Test::Constant(false);
         }
-        let built = RegexBuilder::new(text).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build();
+        let built =
+            RegexBuilder::new(text).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build();
         match built {
             Ok(regex) => Test::Matches { subject: self.operand(subject), regex },
             Err(reason) => {
@@ -319,19 +349,26 @@ impl Compiler<'_> {
             Kind::Literal(literal) => Operand::Constant(constant(literal)),
             Kind::List(items) => Operand::Constant(self.constant_list(items)),
             Kind::Call(Function::Size, arguments) => {
-                let Some(subject) = arguments.first() else { return Operand::Constant(Constant::Null) };
+                let Some(subject) = arguments.first() else {
+                    return Operand::Constant(Constant::Null);
+                };
                 let kind = Type::of(subject);
                 if !matches!(kind, Type::Text | Type::List | Type::Field) {
                     self.errors.push(help::wrong_type(
                         subject.span.clone(),
-                        format!("`size` works on texts, lists and objects, this is {}", kind.word()),
+                        format!(
+                            "`size` works on texts, lists and objects, this is {}",
+                            kind.word()
+                        ),
                         "compare the value itself",
                     ));
                 }
                 Operand::Size(Box::new(self.operand(subject)))
             }
             Kind::Call(Function::LowerAscii, arguments) => {
-                let Some(subject) = arguments.first() else { return Operand::Constant(Constant::Null) };
+                let Some(subject) = arguments.first() else {
+                    return Operand::Constant(Constant::Null);
+                };
                 self.needs_text(subject, Function::LowerAscii);
                 Operand::Lower(Box::new(self.operand(subject)))
             }
@@ -350,16 +387,19 @@ impl Compiler<'_> {
                 "envelope-field",
                 span,
                 format!("`{word}` is the event's own {word}, a text without fields"),
-                format!("a field of the data that is called so is {}", help::excerpt(&inner.to_string())),
+                format!(
+                    "a field of the data that is called so is {}",
+                    help::excerpt(&inner.to_string())
+                ),
             ));
             return Operand::Constant(Constant::Null);
         };
         let slot = self.fields.intern(&name);
-        let known = self.reads.iter().position(|(_, s)| *s == slot);
-        let read = known.unwrap_or_else(|| {
+        let next = self.reads.len();
+        let read = *self.places.entry(slot).or_insert(next);
+        if read == next {
             self.reads.push((written.into(), slot));
-            self.reads.len() - 1
-        });
+        }
         Operand::Field { slot, read }
     }
 

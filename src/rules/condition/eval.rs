@@ -257,7 +257,9 @@ fn parsed(json: &str) -> Json {
 /// Inside a list or an object a null is a value like any other, and numbers are compared as everywhere.
 fn same_json(a: &Json, b: &Json) -> bool {
     match (a, b) {
-        (Json::Number(a), Json::Number(b)) => Number::parse(a.as_str()) == Number::parse(b.as_str()),
+        (Json::Number(a), Json::Number(b)) => {
+            Number::parse(a.as_str()) == Number::parse(b.as_str())
+        }
         (Json::Array(a), Json::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_json(a, b))
         }
@@ -282,7 +284,9 @@ fn same_view(view: &View<'_>, json: &Json) -> bool {
         (View::Number(a), Json::Number(b)) => Number::parse(b.as_str()).as_ref() == Some(a),
         (View::Text(a), Json::String(b)) => *a == **b,
         (View::List(list), json) => same_list(list, json),
-        (View::Json(text), json @ (Json::Array(_) | Json::Object(_))) => same_json(&parsed(text), json),
+        (View::Json(text), json @ (Json::Array(_) | Json::Object(_))) => {
+            same_json(&parsed(text), json)
+        }
         _ => false,
     }
 }

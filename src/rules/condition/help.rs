@@ -74,7 +74,9 @@ pub(super) fn number(text: &str, span: Span) -> ConditionError {
         "invalid-number",
         span,
         format!("`{written}` is no number"),
-        hint("numbers have no units or separators: 90, 12.5, 1e3; a length of time is in the field's own unit"),
+        hint(
+            "numbers have no units or separators: 90, 12.5, 1e3; a length of time is in the field's own unit",
+        ),
     )
 }
 
@@ -137,7 +139,9 @@ pub(super) fn null_operator(span: Span) -> ConditionError {
         "unsupported-operator",
         span,
         "`??` and `?.` are not supported in conditions",
-        hint("null and missing need no care here: `metadata.tier == \"gold\"` is false when there is no metadata"),
+        hint(
+            "null and missing need no care here: `metadata.tier == \"gold\"` is false when there is no metadata",
+        ),
     )
 }
 
@@ -203,7 +207,11 @@ pub(super) fn ambiguous_not(span: Span, not: &str, inner: &str) -> ConditionErro
         "ambiguous-not",
         span,
         format!("`{not}` binds tighter than a comparison, which is rarely meant"),
-        hint(if not == "!" { format!("write `!({inner})`") } else { format!("write `not ({inner})`") }),
+        hint(if not == "!" {
+            format!("write `!({inner})`")
+        } else {
+            format!("write `not ({inner})`")
+        }),
     )
 }
 
@@ -228,30 +236,38 @@ pub(super) fn function(name: &str, span: Span) -> ConditionError {
     let written = excerpt(name);
     let lower = name.to_ascii_lowercase();
     let known = match lower.as_str() {
-        "all" | "exists" | "exists_one" | "existsone" | "map" | "filter" | "any" | "some" | "every" => {
+        "all" | "exists" | "exists_one" | "existsone" | "map" | "filter" | "any" | "some"
+        | "every" => {
             return error(
                 "unsupported-macro",
                 span,
                 format!("`{written}` and other macros are not supported in conditions"),
-                hint("ask whether a list holds a value with `\"vip\" in metadata.tags`, and whether a field is there with has(x)"),
+                hint(
+                    "ask whether a list holds a value with `\"vip\" in metadata.tags`, and whether a field is there with has(x)",
+                ),
             );
         }
-        "timestamp" | "duration" | "now" | "date" | "time" | "today" | "gethours" | "getminutes"
-        | "getseconds" | "getdayofweek" | "getfullyear" | "getmonth" | "getdate" | "getdayofmonth" => {
+        "timestamp" | "duration" | "now" | "date" | "time" | "today" | "gethours"
+        | "getminutes" | "getseconds" | "getdayofweek" | "getfullyear" | "getmonth" | "getdate"
+        | "getdayofmonth" => {
             return error(
                 "unsupported-time",
                 span,
                 format!("`{written}()` is not supported in conditions: they know no time"),
-                hint("times of day have keys of their own in a rule; a field's time compares as text: `startedAt > \"2026-01-01\"`"),
+                hint(
+                    "times of day have keys of their own in a rule; a field's time compares as text: `startedAt > \"2026-01-01\"`",
+                ),
             );
         }
-        "int" | "uint" | "double" | "float" | "number" | "string" | "str" | "bool" | "bytes" | "dyn" | "type"
-        | "parseint" | "parsefloat" | "tostring" | "tonumber" => {
+        "int" | "uint" | "double" | "float" | "number" | "string" | "str" | "bool" | "bytes"
+        | "dyn" | "type" | "parseint" | "parsefloat" | "tostring" | "tonumber" => {
             return error(
                 "unsupported-conversion",
                 span,
                 format!("`{written}()` is not supported in conditions: values are never converted"),
-                hint("compare with a value of the field's own type: `duration > 60`, `zip == \"04109\"`"),
+                hint(
+                    "compare with a value of the field's own type: `duration > 60`, `zip == \"04109\"`",
+                ),
             );
         }
         "upper" | "toupper" | "touppercase" | "upperascii" | "uppercase" | "upcase" => {
@@ -347,7 +363,9 @@ pub(super) fn regex(pattern_span: Span, reason: &regex::Error) -> ConditionError
                 "invalid-regex",
                 pattern_span,
                 format!("the regular expression is invalid: {why}"),
-                hint("write backslashes in a raw text: r\"\\d+\"; look-around and back references don't exist here"),
+                hint(
+                    "write backslashes in a raw text: r\"\\d+\"; look-around and back references don't exist here",
+                ),
             )
         }
     }

@@ -20,8 +20,9 @@ pub(super) enum Token<'t> {
 
 /// The longest first. Many are here only to be refused by name.
 const SYMBOLS: &[&str] = &[
-    "===", "!==", "==", "!=", "<=", ">=", "=<", "=>", "<>", "=~", "!~", "&&", "||", "??", "**", ":=", "(", ")", "[",
-    "]", "{", "}", ".", ",", "<", ">", "=", "!", "&", "|", "+", "-", "*", "/", "%", "?", ":", "~", "^", ";",
+    "===", "!==", "==", "!=", "<=", ">=", "=<", "=>", "<>", "=~", "!~", "&&", "||", "??", "**",
+    ":=", "(", ")", "[", "]", "{", "}", ".", ",", "<", ">", "=", "!", "&", "|", "+", "-", "*", "/",
+    "%", "?", ":", "~", "^", ";",
 ];
 
 /// Splits `text` up; the last token is always [`Token::End`].
@@ -171,9 +172,11 @@ impl<'t> Lexer<'t> {
     /// A string; `start` is where it begins with its prefix, the lexer stands at the quote.
     fn string(&mut self, start: usize, escapes: Escapes) -> Result<Token<'t>, ConditionError> {
         let rest = self.rest();
-        let quote = &rest[..1];
-        let triple = rest.len() >= 3 && rest[..3].chars().all(|c| rest.starts_with(c));
-        let quote = if triple { &rest[..3] } else { quote };
+        let quote = match rest.get(..3) {
+            Some(triple @ ("\"\"\"" | "'''")) => triple,
+            _ => &rest[..1],
+        };
+        let triple = quote.len() == 3;
         self.at += quote.len();
         let mut text = String::new();
         loop {

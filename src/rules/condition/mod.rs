@@ -18,8 +18,11 @@ mod eval;
 mod help;
 mod lex;
 mod parse;
+#[cfg(test)]
+mod tests;
 mod trace;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -64,6 +67,7 @@ impl Condition {
         let mut compiler = compile::Compiler {
             fields,
             reads: Vec::new(),
+            places: HashMap::new(),
             paths: Vec::new(),
             errors: Vec::new(),
             regexes: 0,
@@ -120,7 +124,8 @@ pub fn parse_path(text: &str) -> Result<ast::Path, ConditionError> {
             "not-a-field",
             0..text.len(),
             "this is no field",
-            "write a field's name: sentiment, metadata.campaign_id, metadata[\"campaign id\"]".to_owned(),
+            "write a field's name: sentiment, metadata.campaign_id, metadata[\"campaign id\"]"
+                .to_owned(),
         )
     };
     match parse::parse(text) {

@@ -68,10 +68,6 @@ impl<'t> Parser<'t> {
         matches!(self.token(), Token::Symbol(s) if *s == symbol)
     }
 
-    fn is_word(&self, word: &str) -> bool {
-        matches!(self.token(), Token::Word(w) if *w == word)
-    }
-
     fn eat(&mut self, symbol: &str) -> bool {
         let found = self.is(symbol);
         if found {
@@ -251,9 +247,9 @@ impl<'t> Parser<'t> {
             Token::Symbol(">") => (Operator::Greater, None),
             Token::Symbol(">=") => (Operator::GreaterOrEqual, None),
             Token::Word("in") => (Operator::In, None),
-            Token::Symbol(s @ ("=" | "===" | "!==" | "<>" | "=<" | "=>" | "=~" | "!~" | "~" | ":=")) => {
-                (Operator::Equal, Some(s.to_owned()))
-            }
+            Token::Symbol(
+                s @ ("=" | "===" | "!==" | "<>" | "=<" | "=>" | "=~" | "!~" | "~" | ":="),
+            ) => (Operator::Equal, Some(s.to_owned())),
             Token::Word(word) => {
                 let lower = word.to_ascii_lowercase();
                 let negated = lower == "not";
@@ -264,8 +260,23 @@ impl<'t> Parser<'t> {
                 };
                 let known = matches!(
                     word.as_str(),
-                    "is" | "like" | "ilike" | "between" | "eq" | "ne" | "lt" | "le" | "lte" | "gt" | "ge" | "gte"
-                        | "contains" | "includes" | "startswith" | "endswith" | "matches" | "in"
+                    "is" | "like"
+                        | "ilike"
+                        | "between"
+                        | "eq"
+                        | "ne"
+                        | "lt"
+                        | "le"
+                        | "lte"
+                        | "gt"
+                        | "ge"
+                        | "gte"
+                        | "contains"
+                        | "includes"
+                        | "startswith"
+                        | "endswith"
+                        | "matches"
+                        | "in"
                 );
                 if !known {
                     return None;
@@ -554,13 +565,15 @@ impl<'t> Parser<'t> {
                 "unexpected-token",
                 span,
                 format!("a value is missing before `{symbol}`"),
-                "a field, a text in quotes, a number, true, false or null can stand here".to_owned(),
+                "a field, a text in quotes, a number, true, false or null can stand here"
+                    .to_owned(),
             )),
             Token::End => self.stop(help::error(
                 "unexpected-end",
                 span,
                 "the condition ends where a value should stand",
-                "a field, a text in quotes, a number, true, false or null can stand here".to_owned(),
+                "a field, a text in quotes, a number, true, false or null can stand here"
+                    .to_owned(),
             )),
         }
     }

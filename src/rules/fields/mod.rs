@@ -8,6 +8,8 @@
 
 mod number;
 mod read;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::borrow::Cow;
@@ -91,9 +93,8 @@ impl Node {
     }
 
     fn place(&self, key: &[u8]) -> Result<usize, usize> {
-        self.keys.binary_search_by(|(k, _)| {
-            k.len().cmp(&key.len()).then_with(|| k.as_bytes().cmp(key))
-        })
+        self.keys
+            .binary_search_by(|(k, _)| k.len().cmp(&key.len()).then_with(|| k.as_bytes().cmp(key)))
     }
 
     fn child(&self, key: &[u8]) -> Option<NodeId> {
