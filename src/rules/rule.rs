@@ -8,7 +8,7 @@ use super::provider::Destination;
 use super::{Decision, Owed, Plan, Unknown};
 use crate::event::Event;
 
-/// The body's key that holds an event's data.
+/// The body's key that holds an event's data, where it has one; without it the whole body is the data.
 pub const DATA_KEY: &str = "data";
 
 /// One `[[rules]]` entry, compiled.

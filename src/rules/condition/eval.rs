@@ -18,7 +18,8 @@ use std::cmp::Ordering;
 use serde_json::Value as Json;
 
 use super::ast::{Function, Operator};
-use super::compile::{Constant, ConstantList, Operand, Part, Test};
+use super::compile::{Operand, Part, Test};
+use super::constant::{Constant, ConstantList};
 use crate::rules::fields::{Number, Value, Values};
 
 /// The value of a condition in three-valued logic.

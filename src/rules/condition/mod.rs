@@ -14,6 +14,7 @@
 
 pub mod ast;
 mod compile;
+mod constant;
 mod eval;
 mod help;
 mod lex;

@@ -164,19 +164,19 @@ impl Fields {
         new
     }
 
-    /// Reads every wanted path of `event`. `data` is the body's key that holds the event's data; none if the whole
-    /// body is the data.
+    /// Reads every wanted path of `event`. `data` is the body's key that holds the event's data; where there is none,
+    /// or no object under it, the whole body is the data. Templates find fields in the same way.
     pub fn read<'a>(&self, event: &'a Event, data: Option<&str>) -> Values<'a> {
         let mut reader = read::Reader::new(self);
         let mut timestamp = None;
         // The body is known to be JSON; if it weren't, what was not read stays missing.
-        if data.is_none() {
-            let whole = read::At { reader: &mut reader, node: DATA };
-            let _ = whole.deserialize(&mut serde_json::Deserializer::from_str(event.text()));
-        }
         if data.is_some() || self.timestamp.is_some() {
             let body = Body { reader: &mut reader, data, timestamp: &mut timestamp };
             let _ = serde_json::Deserializer::from_str(event.text()).deserialize_any(body);
+        }
+        if !reader.object {
+            let whole = read::At { reader: &mut reader, node: DATA };
+            let _ = whole.deserialize(&mut serde_json::Deserializer::from_str(event.text()));
         }
         let mut values = reader.values;
         let mut set = |slot: Option<Slot>, value: Value<'a>| {
@@ -188,7 +188,7 @@ impl Fields {
         set(self.id, Value::Text(Cow::Borrowed(&event.id)));
         set(self.source, Value::Text(Cow::Borrowed(&event.source)));
         if let Some(slot) = self.timestamp {
-            values.slots[slot.0] = match (timestamp, event.time) {
+            values.slots[slot.0] = match (timestamp.filter(|raw| *raw != "null"), event.time) {
                 (Some(raw), _) => value::Reading { raw: Some(raw), value: Value::parse(raw) },
                 (None, Some(time)) => {
                     let value = Value::Text(Cow::Owned(time.to_string()));

@@ -6,17 +6,15 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use super::value::{Reading, Value, Values};
-use super::{Fields, NodeId};
-
-/// How serde_json (with `arbitrary_precision`) shows a number to a visitor that takes anything: as an object with
-/// this one key.
-pub(super) const NUMBER_KEY: &str = "$serde_json::private::Number";
+use super::{DATA, Fields, NodeId};
 
 pub(super) struct Reader<'f, 'a> {
     pub(super) fields: &'f Fields,
     pub(super) values: Values<'a>,
     /// Which nodes were met already; meeting one again is a duplicate key.
-    pub(super) met: Vec<bool>,
+    met: Vec<bool>,
+    /// Whether the value at the root is an object.
+    pub(super) object: bool,
 }
 
 impl<'f, 'a> Reader<'f, 'a> {
@@ -25,11 +23,15 @@ impl<'f, 'a> Reader<'f, 'a> {
             fields,
             values: Values { slots: vec![Reading::MISSING; fields.slots] },
             met: vec![false; fields.nodes.len()],
+            object: false,
         }
     }
 
     /// The last of two equal keys wins, with nothing left of the first, as a tree of the whole body would have it.
     fn meet(&mut self, node: NodeId) {
+        if node == DATA {
+            self.object = false;
+        }
         if std::mem::replace(&mut self.met[node.0], true) {
             self.forget(node);
         }
@@ -67,6 +69,9 @@ impl<'de> DeserializeSeed<'de> for At<'_, '_, 'de> {
         let raw: &'de RawValue = serde::Deserialize::deserialize(deserializer)?;
         self.reader.values.slots[slot.0] =
             Reading { raw: Some(raw.get()), value: Value::parse(raw.get()) };
+        if self.node == DATA {
+            self.reader.object = raw.get().starts_with('{');
+        }
         // A path that is wanted itself and has wanted paths below it is read twice; such paths are rare and short.
         if node.is_inner() && raw.get().starts_with(['{', '[']) {
             // The text was read as JSON just now, so this can fail only past serde_json's depth limit, where the
@@ -86,13 +91,20 @@ impl<'de> Visitor<'de> for At<'_, '_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let fields = self.reader.fields;
+        let mut object = true;
         while let Some(child) = map.next_key_seed(Key { fields, node: self.node })? {
             match child {
-                Some(node) => map.next_value_seed(At { reader: &mut *self.reader, node })?,
-                None => {
+                Child::Wanted(node) => {
+                    map.next_value_seed(At { reader: &mut *self.reader, node })?;
+                }
+                Child::Other | Child::Number => {
+                    object &= matches!(child, Child::Other);
                     map.next_value::<IgnoredAny>()?;
                 }
             }
+        }
+        if self.node == DATA {
+            self.reader.object = object;
         }
         Ok(())
     }
@@ -146,29 +158,36 @@ struct Key<'f> {
     node: NodeId,
 }
 
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = Option<NodeId>;
+enum Child {
+    Wanted(NodeId),
+    Other,
+    /// It isn't an object: serde_json shows a number as one.
+    Number,
+}
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Child;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Child, D::Error> {
         // As bytes: a key with a lone surrogate is no text, but must not end the reading.
         deserializer.deserialize_bytes(self)
     }
 }
 
 impl Visitor<'_> for Key<'_> {
-    type Value = Option<NodeId>;
+    type Value = Child;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        // Only serde_json's own key of a number comes as text; and a number has nothing below it.
-        debug_assert_eq!(key, NUMBER_KEY);
-        Ok(None)
+    // With `arbitrary_precision`, a visitor that takes anything gets a number as an object with one private key; only
+    // that key comes as text rather than as bytes.
+    fn visit_str<E>(self, _: &str) -> Result<Child, E> {
+        Ok(Child::Number)
     }
 
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<Self::Value, E> {
-        Ok(self.fields.nodes[self.node.0].child(key))
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Child, E> {
+        Ok(self.fields.nodes[self.node.0].child(key).map_or(Child::Other, Child::Wanted))
     }
 }

@@ -78,6 +78,7 @@ fn the_envelope_comes_from_the_event_and_its_time_from_the_body() {
             "\"2026-04-05T14:04:00+02:00\"",
         ),
         (r#"{"timestamp":1775397840,"x":1}"#, None, "1775397840"),
+        (r#"{"x":1,"timestamp":null}"#, Some("data"), "\"1970-01-01T00:00:00Z\""),
         (r#"{"x":1}"#, None, "\"1970-01-01T00:00:00Z\""),
     ] {
         let event = event(body);
@@ -101,6 +102,26 @@ fn nothing_below_a_number_is_read_and_odd_texts_end_nothing() {
     assert!(matches!(values.get(below), Value::Missing));
     assert!(matches!(values.get(lone), Value::Missing));
     assert!(matches!(values.get(last), Value::Bool(true)));
+}
+
+#[test]
+fn without_an_object_for_the_data_the_whole_body_is_the_data() {
+    let mut fields = Fields::default();
+    let action = fields.intern(&Name::Data(vec![key("action")]));
+    let inner = fields.intern(&Name::Data(vec![key("data")]));
+    for data in ["5", "1.5e3", "\"text\"", "[]", "null"] {
+        for body in [
+            format!(r#"{{"action":"opened","data":{data}}}"#),
+            format!(r#"{{"data":{{"action":"no"}},"action":"opened","data":{data}}}"#),
+        ] {
+            let event = event(&body);
+            let values = fields.read(&event, Some("data"));
+            assert_eq!(values.json(action).as_deref(), Some("\"opened\""), "{body}");
+            assert_eq!(values.json(inner).as_deref(), Some(data), "{body}");
+        }
+    }
+    let event = event(r#"{"action":"opened","data":{}}"#);
+    assert!(fields.read(&event, Some("data")).get(action).is_null());
 }
 
 #[test]
@@ -157,12 +178,13 @@ proptest! {
     ) {
         let tree = if whole { data.clone() } else { serde_json::json!({"before": data, "data": data, "after": [data]}) };
         let text = if pretty { serde_json::to_string_pretty(&tree) } else { serde_json::to_string(&tree) }.unwrap();
+        let root = if data.is_object() { &data } else { &tree };
         let mut fields = Fields::default();
         let slots: Vec<_> = paths.iter().map(|path| fields.intern(&Name::Data(path.clone()))).collect();
         let event = event(&text);
         let values = fields.read(&event, if whole { None } else { Some("data") });
         for (path, slot) in paths.iter().zip(slots) {
-            let expected = at(&data, path);
+            let expected = at(root, path);
             if let Some(Json::Number(number)) = expected {
                 prop_assert_eq!(values.json(slot).unwrap(), number.as_str());
                 prop_assert!(matches!(values.get(slot), Value::Number(_)));
