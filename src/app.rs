@@ -27,6 +27,9 @@ use crate::telemetry::{self, Metrics};
 const THREADS: usize = 4;
 /// Connections that the admin listener serves at once.
 const ADMIN_CONNECTIONS: usize = 64;
+/// How long writing down may take which attempts the end of the grace period cut off. Without it the next start finds
+/// them interrupted, which is no loss.
+const HAND_BACK: Duration = Duration::from_secs(1);
 /// Retention looks at the clock this often while something will be old enough: the clock may have been set.
 const LOOK: Duration = Duration::from_secs(3600);
 
@@ -125,7 +128,8 @@ impl Bridge {
         bridge.adopt_rules().await?;
         bridge.serve_events(public, current.clone(), &clock, &metrics);
         bridge.serve_admin(private, current, &clock, &metrics);
-        bridge.rest.spawn(retain(bridge.journal.clone(), clock, bridge.stop_rest.clone()));
+        let retention = retain(bridge.journal.clone(), clock, bridge.stop_rest.clone());
+        bridge.rest.spawn(never_silent(bridge.broken.clone(), retention));
         Ok(bridge)
     }
 
@@ -154,6 +158,7 @@ impl Bridge {
                 lanes = self.lanes.busy(),
                 "the grace period is over: attempts under way will be made again after the next start"
             );
+            self.lanes.hand_back(HAND_BACK).await;
         }
         self.stop_rest.cancel();
         self.rest.close();
@@ -264,7 +269,8 @@ impl Bridge {
             async move { ingest.answer(request).await }
         };
         tracing::info!(address = %self.events, "accepting events");
-        self.public.spawn(listener.serve(limits, service, self.stop_events.clone()));
+        let serving = listener.serve(limits, service, self.stop_events.clone());
+        self.public.spawn(never_silent(self.broken.clone(), serving));
     }
 
     fn serve_admin(
@@ -289,8 +295,16 @@ impl Bridge {
         };
         tracing::info!(address = %self.admin, "admin listening");
         let limits = limits(server, ADMIN_CONNECTIONS);
-        self.rest.spawn(listener.serve(limits, service, self.stop_rest.clone()));
+        let serving = listener.serve(limits, service, self.stop_rest.clone());
+        self.rest.spawn(never_silent(self.broken.clone(), serving));
     }
+}
+
+/// Runs `task`; if it panics, the process stops. A bridge that no longer listens must not look alive.
+async fn never_silent(broken: CancellationToken, task: impl Future<Output = ()>) {
+    let alarm = broken.drop_guard();
+    task.await;
+    alarm.disarm();
 }
 
 fn limits(server: &Server, max_connections: usize) -> Limits {

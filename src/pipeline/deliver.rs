@@ -11,18 +11,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::send::{Attempted, Sender};
+use super::send::{Attempted, Progress, Sender};
 use super::show;
 use crate::clock::{self, Clock};
 use crate::journal::{Claim, InboxMessage, Journal, JournalError, Next, Outcome};
+use crate::rules::Rules;
 use crate::rules::provider::{Destination, Meaning, Outgoing, Transport, Verdict};
 use crate::rules::retry::{self, Retry};
 use crate::rules::template::{Context, Message};
-use crate::rules::Rules;
 use crate::telemetry::Metrics;
 
 /// While something is due later, the clock is looked at this often: it may have been set meanwhile.
@@ -51,6 +51,8 @@ pub struct Lanes {
     delivery: Arc<Delivery>,
     /// Stops claiming; attempts under way are finished.
     stop: CancellationToken,
+    /// Ends the attempts under way: the grace period is over.
+    abandon: CancellationToken,
     /// Cancelled when a lane fails in a way that must end the process.
     broken: CancellationToken,
     tracker: TaskTracker,
@@ -63,6 +65,7 @@ impl Lanes {
         Self {
             delivery: Arc::new(delivery),
             stop: CancellationToken::new(),
+            abandon: CancellationToken::new(),
             broken,
             tracker: TaskTracker::new(),
             running: Mutex::new(HashMap::new()),
@@ -89,6 +92,8 @@ impl Lanes {
                     wake: self.delivery.journal.wakes(&destination.name),
                     delivery: Arc::clone(&self.delivery),
                     stop: stop.clone(),
+                    closing: self.stop.clone(),
+                    abandon: self.abandon.clone(),
                     broken: self.broken.clone(),
                 };
                 self.tracker.spawn(lane.run());
@@ -104,6 +109,13 @@ impl Lanes {
         self.tracker.wait().await;
     }
 
+    /// Ends the attempts that are still under way and waits until that is recorded, at most `limit`: what was not sent
+    /// is handed back as if it had never been tried; what may have been sent is tried again after the next start.
+    pub async fn hand_back(&self, limit: Duration) {
+        self.abandon.cancel();
+        let _ = timeout(limit, self.tracker.wait()).await;
+    }
+
     /// How many lanes still have attempts under way.
     pub fn busy(&self) -> usize {
         self.tracker.len()
@@ -114,8 +126,22 @@ struct Lane {
     name: Arc<str>,
     wake: Arc<Notify>,
     delivery: Arc<Delivery>,
+    /// This lane ends: its destination is gone, or all end.
     stop: CancellationToken,
+    /// All lanes end.
+    closing: CancellationToken,
+    abandon: CancellationToken,
     broken: CancellationToken,
+}
+
+/// When the journal is worth asking. It wakes the lane for all that becomes due or is planned, so a lane that found
+/// less than it could take needs to ask only when it is woken or the next notification is due: without this, each
+/// attempt that ends would cost a question.
+#[derive(Clone, Copy)]
+enum Look {
+    Now,
+    At(Instant),
+    WhenWoken,
 }
 
 impl Lane {
@@ -124,49 +150,96 @@ impl Lane {
         // restart safe.
         let alarm = self.broken.clone().drop_guard();
         let mut attempts = JoinSet::new();
-        while self.turn(&mut attempts).await.is_some() {}
+        let mut look = Look::Now;
+        while let Some(next) = self.turn(&mut attempts, look).await {
+            look = next;
+        }
         while let Some(ended) = attempts.join_next().await {
-            if ended.is_err() {
+            if self.ended(ended).is_none() {
                 return;
             }
         }
         alarm.disarm();
+        if !self.closing.is_cancelled() {
+            self.leave().await;
+        }
     }
 
     /// Claims what it can, then waits for something to happen. None: the lane ends.
-    async fn turn(&self, attempts: &mut JoinSet<()>) -> Option<()> {
+    async fn turn(&self, attempts: &mut JoinSet<()>, mut look: Look) -> Option<Look> {
         while let Some(ended) = attempts.try_join_next() {
             self.ended(ended)?;
         }
-        // The snapshot may lack this destination: then its lane has been told to stop.
         let rules = Arc::clone(&self.delivery.rules.borrow());
-        let destination = Arc::clone(rules.destination(&self.name)?);
-        let free = destination.concurrency.saturating_sub(attempts.len());
-        let mut look_again = None;
-        if free > 0 && !self.stop.is_cancelled() {
+        let Some(destination) = rules.destination(&self.name) else { return self.unknown().await };
+        let free = destination.concurrency.max(1).saturating_sub(attempts.len());
+        if matches!(look, Look::Now) && free > 0 && !self.stop.is_cancelled() {
             // Never raced against anything: a claim whose answer is dropped would wait for a restart.
             match self.delivery.journal.claim(&self.name, free).await {
                 Ok(claims) => {
                     if claims.claims.len() < free {
-                        look_again = claims.next_due.map(|due| self.wait_until(due));
+                        look = match claims.next_due {
+                            Some(due) => Look::At(self.wait_until(due)),
+                            None => Look::WhenWoken,
+                        };
                     }
                     for claim in claims.claims {
-                        let (delivery, rules) = (Arc::clone(&self.delivery), Arc::clone(&rules));
-                        attempts.spawn(attempt(delivery, rules, Arc::clone(&destination), claim));
+                        attempts.spawn(attempt(
+                            Arc::clone(&self.delivery),
+                            Arc::clone(&rules),
+                            Arc::clone(destination),
+                            claim,
+                            self.abandon.clone(),
+                        ));
                     }
                 }
                 Err(JournalError::Fatal(_) | JournalError::Closed) => return None,
                 Err(JournalError::Overloaded(_) | JournalError::Unwritable(_)) => {
-                    look_again = Some(Instant::now() + JOURNAL_PAUSE);
+                    look = Look::At(Instant::now() + JOURNAL_PAUSE);
                 }
             }
         }
+        // After a full claim only an attempt that ends makes room to look again.
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            Some(ended) = attempts.join_next() => self.ended(ended),
-            () = self.wake.notified() => Some(()),
-            () = at(look_again) => Some(()),
+            Some(ended) = attempts.join_next() => self.ended(ended).map(|()| look),
+            () = self.wake.notified() => Some(Look::Now),
+            () = at(look) => Some(Look::Now),
+        }
+    }
+
+    /// The rules of the moment lack this destination: either this lane is about to be told to stop, or a reload that
+    /// fails puts them back.
+    async fn unknown(&self) -> Option<Look> {
+        let mut rules = self.delivery.rules.clone();
+        if rules.borrow_and_update().destination(&self.name).is_some() {
+            return Some(Look::Now);
+        }
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            changed = rules.changed() => changed.ok().map(|()| Look::Now),
+        }
+    }
+
+    /// The destination went while attempts were under way. Those that must be tried again have nobody to do so: they
+    /// are given up with the reason, unless the destination has come back with a lane that didn't know of them.
+    async fn leave(&self) {
+        let rules = Arc::clone(&self.delivery.rules.borrow());
+        if rules.destination(&self.name).is_some() {
+            self.wake.notify_one();
+            return;
+        }
+        let known: Vec<_> = rules.destinations.iter().map(|d| Arc::clone(&d.name)).collect();
+        match self.delivery.journal.orphan(&known).await {
+            Ok(0) => {}
+            Ok(notifications) => {
+                tracing::warn!(destination = %self.name, notifications, "gave up what was under way to a destination that is no longer configured");
+            }
+            // The next reload or start does it.
+            Err(error) => {
+                tracing::error!(destination = %self.name, %error, "can't give up what waits for a destination that is no longer configured");
+            }
         }
     }
 
@@ -184,11 +257,11 @@ impl Lane {
     }
 }
 
-/// Sleeps until then; for ever if there is no such time.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
+/// Sleeps until it is worth looking; for ever if only a wake tells.
+async fn at(look: Look) {
+    match look {
+        Look::At(time) => sleep_until(time).await,
+        Look::Now | Look::WhenWoken => std::future::pending().await,
     }
 }
 
@@ -198,6 +271,7 @@ async fn attempt(
     rules: Arc<Rules>,
     destination: Arc<Destination>,
     claim: Claim,
+    abandon: CancellationToken,
 ) {
     let Delivery { journal, clock, metrics, .. } = &*delivery;
     let context =
@@ -212,21 +286,26 @@ async fn attempt(
             "the template failed: the built-in text goes out instead"
         );
     }
-    let attempted = make(&delivery, &destination, &claim, &message).await;
+    let progress = Progress::default();
+    let attempted = tokio::select! {
+        biased;
+        attempted = make(&delivery, &destination, &claim, &message, &progress) => Some(attempted),
+        () = abandon.cancelled() => progress.may_be_sent().then(|| {
+            Attempted::failed("the bridge stopped before an answer came; it may have been sent".to_owned())
+        }),
+    };
     let ended = clock.now();
-    let (next, detail) = follow(&destination, &claim, attempted.verdict, ended);
+    let status = attempted.as_ref().and_then(|a| a.status);
+    let (next, detail) = match attempted {
+        Some(attempted) => follow(&destination, &claim, attempted.verdict, ended),
+        None => (Next::HandBack, "the bridge stopped before anything was sent".to_owned()),
+    };
     metrics.attempt(&destination.name, word(next));
     if next == Next::Sent {
         metrics.end_to_end(clock::elapsed(claim.event.received, ended));
     }
     tell(&claim, next, &detail);
-    let outcome = Outcome {
-        next,
-        ended,
-        detail,
-        status: attempted.status,
-        fallback_text: message.fallback.clone(),
-    };
+    let outcome = Outcome { next, ended, detail, status, fallback_text: message.fallback.clone() };
     let id = claim.id;
     if let Err(error) = journal.settle(claim, outcome).await {
         // Only a journal that must be reopened refuses; recovery then says that this attempt was interrupted.
@@ -239,6 +318,7 @@ async fn make(
     destination: &Destination,
     claim: &Claim,
     message: &Message,
+    progress: &Progress,
 ) -> Attempted {
     let now = delivery.clock.now();
     match &destination.transport {
@@ -273,7 +353,7 @@ async fn make(
                 event: &claim.event,
                 now,
             };
-            delivery.sender.send(destination, &outgoing).await
+            delivery.sender.attempt(destination, &outgoing, progress).await
         }
     }
 }

@@ -4,12 +4,16 @@
 //! followed; no more of an answer is read than [`ANSWER_LIMIT`]; what it says about an attempt holds no secret and no
 //! URL beyond the host.
 
+use std::convert::Infallible;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::time::timeout;
@@ -21,7 +25,7 @@ use crate::rules::provider::{
 };
 
 /// The longest to connect; an attempt's own time-out may end it earlier.
-const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 /// An idle connection is kept so long: shorter than the 60 s after which many servers and balancers close theirs.
 const IDLE: Duration = Duration::from_secs(50);
 
@@ -53,9 +57,43 @@ impl Attempted {
         Self { verdict, status: None }
     }
 
+    pub(super) fn with_status(self, status: u16) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
     /// An attempt that can't be made at all.
     pub(super) fn impossible(detail: String) -> Self {
         Self { verdict: Verdict { meaning: Meaning::Final, detail }, status: None }
+    }
+}
+
+/// How far an attempt has got: whoever ends it early must know whether the message may have gone out.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<AtomicBool>);
+
+impl Progress {
+    /// The message is being written from now on.
+    pub(super) fn writing(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it may have been sent.
+    pub fn may_be_sent(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// What is added to a failure's words.
+    pub(super) fn doubt(&self) -> &'static str {
+        if self.may_be_sent() { "; it may have been sent" } else { "" }
+    }
+
+    /// What is said when the time is up.
+    pub(super) fn timed_out(&self, place: &str, limit: Duration) -> String {
+        if self.may_be_sent() {
+            format!("timed out: no answer from {place} within {limit:?}; it may have been sent")
+        } else {
+            format!("timed out: {place} took nothing within {limit:?}")
+        }
     }
 }
 
@@ -68,36 +106,58 @@ impl Sender {
 
     /// Makes one attempt at `outgoing`. Console and inbox are not its business: they are sent by nobody.
     pub async fn send(&self, destination: &Destination, outgoing: &Outgoing<'_>) -> Attempted {
-        let attempt = async {
-            match &destination.transport {
-                Transport::Http(target) => self.http(target, outgoing).await,
-                Transport::Smtp(target) => smtp::send(target, outgoing).await,
-                Transport::Console | Transport::Inbox => {
-                    Attempted::impossible("this destination is not sent to".to_owned())
-                }
+        self.attempt(destination, outgoing, &Progress::default()).await
+    }
+
+    /// Like [`Sender::send`], and notes in `progress` how far it has got, for who may end it early.
+    pub async fn attempt(
+        &self,
+        destination: &Destination,
+        outgoing: &Outgoing<'_>,
+        progress: &Progress,
+    ) -> Attempted {
+        let limit = destination.timeout;
+        match &destination.transport {
+            Transport::Http(target) => self.http(target, limit, outgoing, progress).await,
+            Transport::Smtp(target) => smtp::send(target, limit, outgoing, progress).await,
+            Transport::Console | Transport::Inbox => {
+                Attempted::impossible("this destination is not sent to".to_owned())
             }
-        };
-        match timeout(destination.timeout, attempt).await {
-            Ok(attempted) => attempted,
-            Err(_) => Attempted::failed(format!(
-                "no answer within {:?}; it may have been sent",
-                destination.timeout
-            )),
         }
     }
 
-    async fn http(&self, target: &HttpTarget, outgoing: &Outgoing<'_>) -> Attempted {
+    async fn http(
+        &self,
+        target: &HttpTarget,
+        limit: Duration,
+        outgoing: &Outgoing<'_>,
+        progress: &Progress,
+    ) -> Attempted {
         let ready = match target.request(outgoing) {
             Ok(ready) => ready,
-            Err(reason) => return Attempted::impossible(reason),
+            Err(reason) => return Attempted::impossible(target.redact(&reason)),
         };
-        let host = ready.url.host_str().unwrap_or_default().to_owned();
+        let place = place(&ready.url);
         let mut request = reqwest::Request::new(ready.method, ready.url);
         *request.headers_mut() = ready.headers;
-        *request.body_mut() = Some(ready.body.into());
+        *request.body_mut() = Some(watched(ready.body, progress));
+        let exchange = self.exchange(target, request, &place, progress);
+        match timeout(limit, exchange).await {
+            Ok(attempted) => attempted,
+            Err(_) => Attempted::failed(progress.timed_out(&place, limit)),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        target: &HttpTarget,
+        request: reqwest::Request,
+        place: &str,
+        progress: &Progress,
+    ) -> Attempted {
         let mut answer = match self.client.execute(request).await {
             Ok(answer) => answer,
-            Err(e) => return Attempted::failed(target.redact(&reason(&e, &host))),
+            Err(e) => return Attempted::failed(target.redact(&reason(&e, place, progress))),
         };
         let mut body = Vec::new();
         let broken = loop {
@@ -115,10 +175,9 @@ impl Sender {
         };
         let status = answer.status().as_u16();
         if let Some(e) = broken {
-            let detail = format!("HTTP {status}, then the answer broke off: {}", reason(&e, &host));
-            let mut attempted = Attempted::failed(target.redact(&detail));
-            attempted.status = Some(status);
-            return attempted;
+            let detail = format!("HTTP {status}, then the answer broke off: {}", innermost(&e));
+            return Attempted::failed(target.redact(&(detail + progress.doubt())))
+                .with_status(status);
         }
         let verdict = target.verdict(&Answer {
             status,
@@ -150,42 +209,123 @@ fn client_builder() -> anyhow::Result<reqwest::ClientBuilder> {
 /// store must still reach Slack.
 fn tls() -> anyhow::Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        || ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let builder = || {
+        ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+    };
     Ok(match builder()?.with_platform_verifier() {
         Ok(verified) => verified.with_no_client_auth(),
         Err(e) => {
             tracing::warn!(reason = %e, "this machine has no usable CA certificates: using Mozilla's, built in");
-            let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
+            let roots =
+                webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
             builder()?.with_root_certificates(roots).with_no_client_auth()
         }
     })
 }
 
+/// The host and port: all of a URL that may be shown.
+fn place(url: &reqwest::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
 /// Why a request got no answer, for a person: the kind of failure, the host, and the innermost cause.
-fn reason(e: &reqwest::Error, host: &str) -> String {
-    let mut causes = Vec::new();
-    let mut cause = e.source();
-    while let Some(error) = cause {
-        causes.push(error);
-        cause = error.source();
+fn reason(e: &reqwest::Error, place: &str, progress: &Progress) -> String {
+    let cause = innermost(e);
+    let kind = find::<io::Error>(e).map(io::Error::kind);
+    if let Some(tls) = find::<rustls::Error>(e) {
+        return format!("TLS with {place}: {tls}");
     }
-    let io = causes.iter().find_map(|c| c.downcast_ref::<io::Error>());
-    let mut text = match io.map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => return format!("{host} refused the connection"),
-        Some(io::ErrorKind::ConnectionReset) => format!("{host} reset the connection"),
-        _ if e.is_connect() && e.is_timeout() => {
-            return format!("could not connect to {host} within {CONNECT:?}");
+    if e.is_dns() {
+        return format!("dns: {place} is not found: {cause}");
+    }
+    if e.is_connect() {
+        return match kind {
+            Some(io::ErrorKind::ConnectionRefused) => format!("connection refused by {place}"),
+            _ if e.is_timeout() => {
+                format!("timed out: no connection to {place} within {CONNECT:?}")
+            }
+            _ => format!("could not connect to {place}: {cause}"),
+        };
+    }
+    let doubt = progress.doubt();
+    let http = find::<hyper::Error>(e);
+    if http.is_some_and(hyper::Error::is_parse) {
+        return format!("{place} did not answer in HTTP: {cause}{doubt}");
+    }
+    if http.is_some_and(hyper::Error::is_incomplete_message) {
+        return format!("{place} closed the connection without an answer{doubt}");
+    }
+    match kind {
+        Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe) => {
+            format!("{place} reset the connection{doubt}")
         }
-        _ if e.is_connect() => format!("could not connect to {host}"),
-        _ if e.is_timeout() => format!("{host} did not answer in time"),
-        _ => format!("no usable answer from {host}"),
-    };
-    if let Some(innermost) = causes.last() {
-        let _ = write!(text, ": {innermost}");
+        _ => format!("no usable answer from {place}: {cause}{doubt}"),
     }
-    if !e.is_connect() {
-        text.push_str("; it may have been sent");
+}
+
+/// The first error of this kind in the chain. An [`io::Error`] leaves what it wraps out of the chain, so it is opened.
+fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = wrapped.and_then(|wrapped| find(wrapped)) {
+            return Some(found);
+        }
+        next = error.source();
     }
-    text
+    None
+}
+
+/// The words of the last error of the chain. The outermost is reqwest's own, which holds the URL.
+fn innermost(e: &reqwest::Error) -> String {
+    let mut cause = e.source();
+    while let Some(deeper) = cause.and_then(Error::source) {
+        cause = Some(deeper);
+    }
+    cause.map_or_else(|| "the request failed".to_owned(), ToString::to_string)
+}
+
+/// A body that notes when it is first asked for: only then is there a connection to write it to.
+fn watched(bytes: Bytes, progress: &Progress) -> reqwest::Body {
+    if bytes.is_empty() {
+        // Nobody asks for an empty body.
+        progress.writing();
+        return bytes.into();
+    }
+    reqwest::Body::wrap(Watched { bytes, progress: progress.clone() })
+}
+
+struct Watched {
+    bytes: Bytes,
+    progress: Progress,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.progress.writing();
+        let bytes = std::mem::take(&mut self.bytes);
+        Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(u64::try_from(self.bytes.len()).unwrap_or(u64::MAX))
+    }
 }
