@@ -143,14 +143,25 @@ mod tests {
     #[test]
     fn only_known_host_names_are_answered() {
         let guard = Guard::new(vec!["bell.internal".to_owned()], None);
-        for host in
-            ["127.0.0.1", "127.0.0.1:9090", "[::1]:9090", "[::1]", "LOCALHOST:1", "bell.internal:80"]
-        {
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:9090",
+            "[::1]:9090",
+            "[::1]",
+            "LOCALHOST:1",
+            "bell.internal:80",
+        ] {
             assert_eq!(status(&guard, &[("host", host)]), 200, "{host}");
         }
         for host in [
-            "evil.example", "evil.example:9090", "127.0.0.1.evil.example", "localhost.evil.example",
-            "", "bell.internal.evil.example:9090", "127.0.0.1:9090@evil.example", "[evil]",
+            "evil.example",
+            "evil.example:9090",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "",
+            "bell.internal.evil.example:9090",
+            "127.0.0.1:9090@evil.example",
+            "[evil]",
         ] {
             assert_eq!(status(&guard, &[("host", host)]), 421, "{host}");
         }

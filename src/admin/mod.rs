@@ -202,14 +202,16 @@ impl Admin {
     {
         // A form of a foreign page can't send this type without asking first (CORS), so it can't get here.
         let json = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-        if !json.is_some_and(|t| t.split(';').next().is_some_and(|t| t.trim() == "application/json"))
+        if !json
+            .is_some_and(|t| t.split(';').next().is_some_and(|t| t.trim() == "application/json"))
         {
             let words = "send `content-type: application/json`".to_owned();
             return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
         }
-        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|e| {
-            (StatusCode::PAYLOAD_TOO_LARGE, format!("the body can't be read: {e}"))
-        })?;
+        let body = Limited::new(body, MAX_BODY)
+            .collect()
+            .await
+            .map_err(|e| (StatusCode::PAYLOAD_TOO_LARGE, format!("the body can't be read: {e}")))?;
         let which: RetrySelection = serde_json::from_slice(&body.to_bytes())
             .map_err(|e| bad(format!("the body is no selection of notifications: {e}")))?;
         let retried = self.journal.retry(which).await.map_err(unavailable)?;

@@ -52,7 +52,8 @@ pub(super) fn notifications(query: &str, now: Timestamp) -> Result<NotificationF
             "limit" => filter.limit = Some(count(&value)?),
             "before" => filter.before = Some(number(name, &value)?),
             _ => {
-                let known = "state, destination, rule, event_number, since, until, limit and before";
+                let known =
+                    "state, destination, rule, event_number, since, until, limit and before";
                 return Err(unknown(name, known));
             }
         }
@@ -71,7 +72,10 @@ pub(super) fn inbox(query: &str) -> Result<Option<u32>, String> {
     Ok(limit)
 }
 
-fn each(query: &str, mut take: impl FnMut(&str, String) -> Result<(), String>) -> Result<(), String> {
+fn each(
+    query: &str,
+    mut take: impl FnMut(&str, String) -> Result<(), String>,
+) -> Result<(), String> {
     for pair in query.split('&').filter(|p| !p.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let decode = |text: &str| {
@@ -125,8 +129,7 @@ mod tests {
     #[test]
     fn filters_are_read_from_the_query() {
         let now: Timestamp = "2026-04-05T14:00:00Z".parse().unwrap();
-        let filter =
-            events("type=call%2Eended&since=2h&limit=5&before=9&id=a+b%2Bc", now).unwrap();
+        let filter = events("type=call%2Eended&since=2h&limit=5&before=9&id=a+b%2Bc", now).unwrap();
         assert_eq!(filter.kind.as_deref(), Some("call.ended"));
         assert_eq!(filter.id.as_deref(), Some("a b+c"));
         assert_eq!(filter.since, Some("2026-04-05T12:00:00Z".parse().unwrap()));

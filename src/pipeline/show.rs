@@ -18,7 +18,8 @@ pub(super) fn on_console(claim: &Claim, destination: &Destination, message: &Mes
     }
     for line in message.text.trim_end().lines() {
         // Event text can't move the cursor or colour the terminal.
-        let line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let line: String =
+            line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
         text.push_str(&format!("   {line}\n"));
     }
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

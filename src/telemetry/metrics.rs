@@ -164,8 +164,11 @@ impl Default for Metrics {
         };
         let accept_seconds =
             histogram("accept_seconds", "From a request's head to its commit", &SECONDS);
-        let end_to_end_seconds =
-            histogram("end_to_end_seconds", "From an event's arrival to its message sent", &SECONDS);
+        let end_to_end_seconds = histogram(
+            "end_to_end_seconds",
+            "From an event's arrival to its message sent",
+            &SECONDS,
+        );
         let commit_seconds =
             histogram("journal_commit_seconds", "One commit of the journal, with fsync", &SECONDS);
         let commit_events =

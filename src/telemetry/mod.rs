@@ -31,8 +31,9 @@ pub fn start(filter: Option<&str>) -> Result<(), String> {
     )]
     let from_environment = std::env::var("HOOKBELL_LOG").ok().filter(|text| !text.is_empty());
     let text = filter.or(from_environment.as_deref()).unwrap_or(DEFAULT_FILTER);
-    let filter = EnvFilter::try_new(text)
-        .map_err(|e| format!("can't read the log filter `{text}`: {e}; write for example `info`"))?;
+    let filter = EnvFilter::try_new(text).map_err(|e| {
+        format!("can't read the log filter `{text}`: {e}; write for example `info`")
+    })?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if std::io::stderr().is_terminal() {
         lines.with_target(false).try_init()
