@@ -318,14 +318,20 @@ impl Bridge {
         ran.json()
     }
 
+    fn lines(&self, args: &[&str]) -> Vec<Value> {
+        let mut a = args.to_vec();
+        a.push("--json");
+        let ran = self.run(&a);
+        ran.stdout.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    }
     /// Every event in the journal, newest first.
     pub(crate) fn event_rows(&self) -> Vec<Value> {
-        rows(&self.json(&["events"]), "events")
+        self.lines(&["events"])
     }
 
     /// Every notification in the journal, newest first.
     pub(crate) fn notification_rows(&self) -> Vec<Value> {
-        rows(&self.json(&["notifications"]), "notifications")
+        self.lines(&["notifications"])
     }
 
     /// One notification with its attempts.
