@@ -168,10 +168,7 @@ fn next_id(posted: &Mutex<Posted>, next: &AtomicU64, random: &mut fastrand::Rng)
 fn waiting(bridge: &Bridge) -> usize {
     ["due", "sending"]
         .iter()
-        .map(|state| {
-            let rows = bridge.json(&["notifications", "--state", state]);
-            crate::support::bridge::rows(&rows, "notifications").len()
-        })
+        .map(|state| bridge.list(&["notifications", "--state", state]).len())
         .sum()
 }
 
@@ -185,7 +182,7 @@ fn all_notifications(bridge: &Bridge) -> Vec<serde_json::Value> {
         if let Some(cursor) = &cursor {
             args.extend_from_slice(&["--before", cursor]);
         }
-        let page = crate::support::bridge::rows(&bridge.json(&args), "notifications");
+        let page = bridge.list(&args);
         let Some(last) = page.last() else { return all };
         before = last["id"].as_i64();
         all.extend(page);

@@ -66,7 +66,7 @@ fn sigterm_finishes_what_is_under_way_and_ends_with_0() {
     let row = bridge.notification_rows().remove(0);
     let row = bridge.notification(row["id"].as_i64().unwrap());
     assert_ne!(row["history"][0]["outcome"], "interrupted", "{row}");
-    bridge.json(&["events"]);
+    bridge.list(&["events"]);
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn logs_metrics_lists_and_reasons_show_no_secret_and_no_event_text() {
     });
     let mut everywhere = CANARIES.to_vec();
     everywhere.push(EVENT_TEXT);
-    let lists = bridge.json(&["events"]).to_string() + &bridge.json(&["notifications"]).to_string();
+    let lists = format!("{:?}{:?}", bridge.list(&["events"]), bridge.list(&["notifications"]));
     clean("the lists", &lists, &everywhere);
     for row in bridge.notification_rows() {
         let one = bridge.notification(row["id"].as_i64().unwrap());

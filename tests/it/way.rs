@@ -24,10 +24,8 @@ fn office() -> Office {
     let twilio = Receiver::answering(Reply::status(201, r#"{"sid":"SM1","status":"queued"}"#));
     let mail = MailServer::start(Security::Plain);
     let shipped = std::fs::read_to_string(root().join("rules.toml")).unwrap();
-    let text = shipped.replace(
-        "provider = \"twilio\"",
-        &format!("provider = \"twilio\"\nbase_url = \"{}\"", twilio.url("")),
-    );
+    let text = shipped
+        .replace("= \"twilio\"\n", &format!("= \"twilio\"\nbase_url = \"{}\"\n", twilio.url("")));
     assert_ne!(text, shipped, "the shipped rules have a Twilio destination");
     let mut builder = Bridge::with_config(&text)
         .env("SALES_SLACK_URL", &slack.url("/services/T000/B000/canary-slack-path-8d0c"))

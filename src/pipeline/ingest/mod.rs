@@ -78,14 +78,20 @@ impl Ingest {
         // One snapshot for the whole event: a reload meanwhile changes nothing for it.
         let rules = Arc::clone(&self.rules.borrow());
         let (parts, body) = request.into_parts();
-        match self.take(&rules, &parts, body, started).await {
+        let mut answer = match self.take(&rules, &parts, body, started).await {
             Ok(taken) => taken,
             Err(refused) => {
                 self.metrics.refused(refused.source, refused.reason);
                 self.log.refused(&refused);
                 refused.answer()
             }
+        };
+        // Chunks and a length in one head are how requests are smuggled past a proxy. hyper reads the chunks and hides
+        // the length, so the connection ends after any chunked request, as RFC 9112, 6.1 asks.
+        if parts.headers.contains_key(header::TRANSFER_ENCODING) {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        answer
     }
 
     async fn take<'r, B>(

@@ -318,20 +318,23 @@ impl Bridge {
         ran.json()
     }
 
-    fn lines(&self, args: &[&str]) -> Vec<Value> {
-        let mut a = args.to_vec();
-        a.push("--json");
-        let ran = self.run(&a);
-        ran.stdout.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    /// What a command that lists prints with `--json`; it must end well.
+    pub(crate) fn list(&self, args: &[&str]) -> Vec<Value> {
+        let mut all = args.to_vec();
+        all.push("--json");
+        let ran = self.run(&all);
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.all());
+        ran.lines()
     }
+
     /// Every event in the journal, newest first.
     pub(crate) fn event_rows(&self) -> Vec<Value> {
-        self.lines(&["events"])
+        self.list(&["events"])
     }
 
     /// Every notification in the journal, newest first.
     pub(crate) fn notification_rows(&self) -> Vec<Value> {
-        self.lines(&["notifications"])
+        self.list(&["notifications"])
     }
 
     /// One notification with its attempts.
@@ -411,13 +414,4 @@ pub(crate) fn post_to(to: SocketAddr, source: &str, body: &[u8]) -> std::io::Res
         ],
         body,
     )
-}
-
-/// The list in a command's JSON: the list itself, or below `key`.
-pub(crate) fn rows(value: &Value, key: &str) -> Vec<Value> {
-    value
-        .as_array()
-        .or_else(|| value.get(key)?.as_array())
-        .unwrap_or_else(|| panic!("no list of {key}: {value}"))
-        .clone()
 }

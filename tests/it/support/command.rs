@@ -22,6 +22,16 @@ impl Ran {
         })
     }
 
+    /// Standard output as a list: one JSON object a line.
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
+        let read = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|e| {
+                panic!("a line is not JSON ({e}):\n{}\n{}", self.stdout, self.stderr)
+            })
+        };
+        self.stdout.lines().map(read).collect()
+    }
+
     /// Both outputs.
     pub(crate) fn all(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)

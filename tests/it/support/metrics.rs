@@ -45,18 +45,18 @@ impl Metrics {
 /// The names that dashboards and alerts rely on.
 pub(crate) mod names {
     pub(crate) const ACCEPTED: &str = "hookbell_events_accepted_total";
-    pub(crate) const REFUSED: &str = "hookbell_requests_refused_total";
-    pub(crate) const DUPLICATES: &str = "hookbell_duplicates_total";
+    pub(crate) const REFUSED: &str = "hookbell_events_refused_total";
+    pub(crate) const DUPLICATES: &str = "hookbell_events_duplicate_total";
     /// What a duplicate with another body is counted as, among the duplicates.
     pub(crate) const CONFLICT: &str = "kind=\"conflict\"";
     pub(crate) const UNKNOWN: &str = "hookbell_rule_unknown_total";
-    pub(crate) const BACKLOG: &str = "hookbell_backlog";
-    pub(crate) const OLDEST: &str = "hookbell_backlog_oldest_seconds";
+    pub(crate) const BACKLOG: &str = "hookbell_notifications_waiting";
+    pub(crate) const OLDEST: &str = "hookbell_notifications_oldest_seconds";
     pub(crate) const HISTOGRAMS: [&str; 4] = [
         "hookbell_accept_seconds",
         "hookbell_end_to_end_seconds",
         "hookbell_journal_commit_seconds",
-        "hookbell_journal_batch_size",
+        "hookbell_journal_commit_events",
     ];
     pub(crate) const NOTIFICATIONS: &str = "hookbell_notifications_total";
 }
