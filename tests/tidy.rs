@@ -34,7 +34,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("toml", &["config/", "rules/provider", "rules/source", "cli/"]),
     ("rusqlite", &["journal/sqlite"]),
     ("lettre", &["pipeline/smtp", "rules/provider"]),
-    ("hmac", &["rules/source", "rules/provider"]),
+    ("hmac", &["rules/source", "rules/provider", "secret"]),
     ("regex", &["rules/"]),
     ("clap", &["cli/"]),
     ("prometheus_client", &["telemetry"]),

@@ -6,11 +6,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hmac::{Hmac, KeyInit, Mac};
 use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
-use sha2::Sha256;
 
 use crate::secret::Secret;
 
@@ -76,7 +74,7 @@ impl Guard {
         let Some(token) = &self.token else { return true };
         let given = parts.headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
         let Some(given) = given.and_then(|v| v.split_once(' ')) else { return false };
-        given.0.eq_ignore_ascii_case("bearer") && same(given.1.trim(), token.expose())
+        given.0.eq_ignore_ascii_case("bearer") && token.is(given.1.trim())
     }
 }
 
@@ -104,21 +102,6 @@ fn bare(host: &str) -> &str {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
             _ => host,
         },
-    }
-}
-
-/// Compares in constant time: tags under a key that nobody knows tell nothing about how much of the text was right.
-fn same(a: &str, b: &str) -> bool {
-    let key = fastrand::u128(..).to_be_bytes();
-    let tag = |text: &str| {
-        Hmac::<Sha256>::new_from_slice(&key).ok().map(|mut mac| {
-            mac.update(text.as_bytes());
-            mac
-        })
-    };
-    match (tag(a), tag(b)) {
-        (Some(a), Some(b)) => a.verify_slice(&b.finalize().into_bytes()).is_ok(),
-        _ => false,
     }
 }
 

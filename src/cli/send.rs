@@ -55,7 +55,10 @@ pub(super) fn run(config: &Config, args: &Args) -> Result<Answer, Failure> {
     }
     let event = event();
     let message = message(rules, destination, args.template.as_deref(), &event)?;
-    let attempts = block_on(attempts(destination, &message, &event))?;
+    let mut attempts = block_on(attempts(destination, &message, &event))?;
+    for attempt in &mut attempts {
+        attempt.verdict.detail = rules.redact(std::mem::take(&mut attempt.verdict.detail));
+    }
     if args.json {
         let outcomes: Vec<_> = attempts.iter().map(Attempt::json).collect();
         print_json(&json!({

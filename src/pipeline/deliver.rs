@@ -300,6 +300,8 @@ async fn attempt(
         Some(attempted) => follow(&destination, &claim, attempted.verdict, ended),
         None => (Next::HandBack, "the bridge stopped before anything was sent".to_owned()),
     };
+    // Each destination's own words are masked already; a provider may also repeat what belongs to another.
+    let detail = rules.redact(detail);
     metrics.attempt(&destination.name, word(next));
     if next == Next::Sent {
         metrics.end_to_end(clock::elapsed(claim.event.received, ended));

@@ -45,6 +45,12 @@ impl Rules {
         self.destinations.iter().find(|d| &*d.name == name)
     }
 
+    /// `text` with every secret of every destination replaced by `***`: what a provider answers is shown and kept, and
+    /// may repeat anything.
+    pub fn redact(&self, text: String) -> String {
+        self.destinations.iter().fold(text, |text, destination| destination.redact(text))
+    }
+
     /// Decides what `event` causes.
     pub fn decide(&self, event: &Event) -> Decision {
         self.rules.decide(event, &self.destinations)

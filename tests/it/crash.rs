@@ -119,7 +119,7 @@ fn kill_9_at_random_moments_loses_nothing_that_was_acknowledged() {
 
     // Each arrival at the receiver is an attempt; the journal must know of every single one.
     let (mut several, mut interrupted) = (0, 0);
-    let rows = all_notifications(&bridge);
+    let rows = bridge.notification_rows();
     let events: BTreeSet<&str> = rows.iter().map(|row| row["event"].as_str().unwrap()).collect();
     assert_eq!(events.len(), rows.len(), "seed {seed}: one event, one notification");
     for row in &rows {
@@ -170,21 +170,4 @@ fn waiting(bridge: &Bridge) -> usize {
         .iter()
         .map(|state| bridge.list(&["notifications", "--state", state]).len())
         .sum()
-}
-
-/// Every notification, page by page.
-fn all_notifications(bridge: &Bridge) -> Vec<serde_json::Value> {
-    let mut all = Vec::new();
-    let mut before: Option<i64> = None;
-    loop {
-        let cursor = before.map(|b| b.to_string());
-        let mut args = vec!["notifications", "--limit", "1000"];
-        if let Some(cursor) = &cursor {
-            args.extend_from_slice(&["--before", cursor]);
-        }
-        let page = bridge.list(&args);
-        let Some(last) = page.last() else { return all };
-        before = last["id"].as_i64();
-        all.extend(page);
-    }
 }

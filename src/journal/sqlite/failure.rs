@@ -29,9 +29,13 @@ pub(super) fn reach(err: &Error) -> Reach {
         | ErrorCode::OutOfMemory
         | ErrorCode::FileLockingProtocolFailed => Reach::Writing,
         ErrorCode::SystemIoFailure => match failure.extended_code {
-            ffi::SQLITE_IOERR_SHMSIZE | ffi::SQLITE_IOERR_SHMOPEN | ffi::SQLITE_IOERR_NOMEM => {
-                Reach::Writing
-            }
+            // A refused write (EROFS, EIO) leaves no doubt about what is on disk: the transaction is rolled back. It
+            // is a failed fsync that does.
+            ffi::SQLITE_IOERR_WRITE
+            | ffi::SQLITE_IOERR_TRUNCATE
+            | ffi::SQLITE_IOERR_SHMSIZE
+            | ffi::SQLITE_IOERR_SHMOPEN
+            | ffi::SQLITE_IOERR_NOMEM => Reach::Writing,
             _ => Reach::Journal,
         },
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::InternalMalfunction => {
@@ -50,8 +54,9 @@ mod tests {
         let of = |code| reach(&Error::SqliteFailure(ffi::Error::new(code), None));
         assert_eq!(of(ffi::SQLITE_IOERR_FSYNC), Reach::Journal);
         assert_eq!(of(ffi::SQLITE_IOERR_DIR_FSYNC), Reach::Journal);
-        assert_eq!(of(ffi::SQLITE_IOERR_WRITE), Reach::Journal);
+        assert_eq!(of(ffi::SQLITE_IOERR_READ), Reach::Journal);
         assert_eq!(of(ffi::SQLITE_CORRUPT), Reach::Journal);
+        assert_eq!(of(ffi::SQLITE_IOERR_WRITE), Reach::Writing);
         assert_eq!(of(ffi::SQLITE_FULL), Reach::Writing);
         assert_eq!(of(ffi::SQLITE_READONLY), Reach::Writing);
         assert_eq!(of(ffi::SQLITE_IOERR_SHMSIZE), Reach::Writing);

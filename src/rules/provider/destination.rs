@@ -41,6 +41,20 @@ impl Destination {
         Ok(Self::with(name, definition, recipients, common, transport))
     }
 
+    /// `text` with the destination's secrets replaced by `***`.
+    pub fn redact(&self, text: String) -> String {
+        match &self.transport {
+            Transport::Http(target) => target.redact(&text),
+            Transport::Smtp(target) => match &target.credentials {
+                Some((_, password)) if !password.expose().is_empty() => {
+                    text.replace(password.expose(), "***")
+                }
+                _ => text,
+            },
+            Transport::Console | Transport::Inbox => text,
+        }
+    }
+
     fn with(
         name: &str,
         definition: &Definition,

@@ -52,7 +52,7 @@ pub(super) fn check(
             }),
             None if setting.optional => {}
             None => errors.push(SettingError {
-                setting: None,
+                setting: Some(setting.name.clone()),
                 message: format!(
                     "`{}` is missing; provider `{}` needs it",
                     setting.name, definition.name
