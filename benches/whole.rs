@@ -193,7 +193,7 @@ fn run(config: &Path) -> (Server, Duration) {
         let fields = entry.get("fields").unwrap_or(&entry);
         match fields["message"].as_str() {
             Some("accepting events") => {
-                address = fields["address"].as_str().map(|a| a.parse().unwrap())
+                address = fields["address"].as_str().map(|a| a.parse().unwrap());
             }
             Some("ready") => break,
             _ => {}

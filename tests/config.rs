@@ -247,3 +247,18 @@ fn no_damage_to_the_file_can_break_the_check() {
         }
     }
 }
+
+#[test]
+fn the_admin_address_is_found_while_the_rest_is_being_edited() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.toml");
+    let broken =
+        "version = 1\n[server]\nadmin = \"127.0.0.1:4321\"\n[[rules]]\nname = \nwhen = 'a ='\n";
+    std::fs::write(&file, broken).unwrap();
+    let (address, token) = hookbell::config::admin_endpoint(&file).unwrap();
+    assert_eq!(address.to_string(), "127.0.0.1:4321");
+    assert!(token.is_none());
+    std::fs::write(&file, "version = 1\n[server]\nadmin = 9\n").unwrap();
+    let problems = hookbell::config::admin_endpoint(&file).unwrap_err();
+    assert_eq!(problems[0].code, "bad-address");
+}

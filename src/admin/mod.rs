@@ -206,10 +206,9 @@ impl Admin {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         // A form of a foreign page can't send this type without asking first (CORS), so it can't get here.
-        let json = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-        if !json
-            .is_some_and(|t| t.split(';').next().is_some_and(|t| t.trim() == "application/json"))
-        {
+        let kind = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let kind = kind.and_then(|t| t.split(';').next()).map(str::trim);
+        if kind != Some("application/json") {
             let words = "send `content-type: application/json`".to_owned();
             return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
         }

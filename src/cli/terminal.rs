@@ -1,7 +1,7 @@
 //! Text on a terminal: cleaned, clipped, wrapped, in tables.
 //!
 //! What events say is data, on a terminal too: no escape sequence, bidi override or line break of theirs gets out
-//! ([`line`], [`lines`]). Colours come from us and only where someone sees them (`anstream` takes them out of pipes).
+//! ([`line()`], [`lines`]). Colours come from us and only where someone sees them (`anstream` takes them out of pipes).
 
 use std::io::{self, Write};
 

@@ -87,6 +87,19 @@ pub(super) fn compile(
     (settings, rules)
 }
 
+/// Reads `[server]` alone: who looks at a running bridge must get there while a rule is being edited.
+pub(super) fn server_alone(
+    rules: &File,
+    resolver: &Resolver<'_>,
+) -> Result<super::Server, Vec<Problem>> {
+    let report = Report::new(&rules.path, &rules.text);
+    let (document, _) = DeTable::parse_recoverable(&rules.text);
+    let mut root = Table::new(&report, "rules.toml", 0..0, document.get_ref());
+    let server = server::server(&mut root, resolver);
+    let problems = report.into_problems();
+    if problems.iter().any(Problem::is_error) { Err(problems) } else { Ok(server) }
+}
+
 /// `version = 1` stands in every file, so that a later format can be told from a typo.
 fn version(root: &mut Table<'_>) {
     let Some(value) = root.get("version") else {

@@ -154,10 +154,21 @@ pub fn load_in(
     }
 }
 
-/// The admin listener's address and token. Stands in: a broken rule must not matter here.
+/// The admin listener's address and token, as `path` has them; nothing else in it has to be right.
+///
+/// # Errors
+///
+/// The file can't be read, or its `[server]` has problems.
 pub fn admin_endpoint(path: &Path) -> Result<(SocketAddr, Option<Secret>), Vec<Problem>> {
-    load(Some(path), Secrets::StandIns)
-        .map(|l| (l.settings.server.admin, l.settings.server.admin_token))
+    let mut problems = Vec::new();
+    let Some(files) = files::Files::read(path, &mut problems) else { return Err(problems) };
+    let resolver = secrets::Resolver {
+        environment: &Environment::Process,
+        mode: Secrets::Required,
+        folder: files.folder.clone(),
+    };
+    let server = compile::server_alone(&files.rules, &resolver)?;
+    Ok((server.admin, server.admin_token))
 }
 
 impl Settings {

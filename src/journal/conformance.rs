@@ -1,2 +1,1 @@
 //! What the journal promises, each promise a test that every backend runs.
-

@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::send::{Attempted, Progress, Sender};
-use super::show;
 use crate::clock::{self, Clock};
 use crate::journal::{Claim, InboxMessage, Journal, JournalError, Next, Outcome};
 use crate::rules::Rules;
@@ -324,10 +323,6 @@ async fn make(
 ) -> Attempted {
     let now = delivery.clock.now();
     match &destination.transport {
-        Transport::Console => {
-            show::on_console(claim, destination, message);
-            Attempted::sent("shown on the console")
-        }
         Transport::Inbox => {
             let kept = delivery.journal.keep_in_inbox(InboxMessage {
                 notification: claim.id,
@@ -345,7 +340,7 @@ async fn make(
                 Err(e) => Attempted::failed(e.to_string()),
             }
         }
-        Transport::Http(_) | Transport::Smtp(_) => {
+        Transport::Http(_) | Transport::Smtp(_) | Transport::Console => {
             let outgoing = Outgoing {
                 message,
                 key: claim.key,

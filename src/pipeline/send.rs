@@ -18,7 +18,7 @@ use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::time::timeout;
 
-use super::smtp;
+use super::{show, smtp};
 use crate::clock::Clock;
 use crate::rules::provider::{
     ANSWER_LIMIT, Answer, Destination, HttpTarget, Meaning, Outgoing, Transport, Verdict,
@@ -104,7 +104,7 @@ impl Sender {
         Ok(Self { client, clock })
     }
 
-    /// Makes one attempt at `outgoing`. Console and inbox are not its business: they are sent by nobody.
+    /// Makes one attempt at `outgoing`. The inbox is not its business: the journal keeps that.
     pub async fn send(&self, destination: &Destination, outgoing: &Outgoing<'_>) -> Attempted {
         self.attempt(destination, outgoing, &Progress::default()).await
     }
@@ -120,8 +120,12 @@ impl Sender {
         match &destination.transport {
             Transport::Http(target) => self.http(target, limit, outgoing, progress).await,
             Transport::Smtp(target) => smtp::send(target, limit, outgoing, progress).await,
-            Transport::Console | Transport::Inbox => {
-                Attempted::impossible("this destination is not sent to".to_owned())
+            Transport::Console => {
+                show::on_console(outgoing);
+                Attempted::sent("shown on the console")
+            }
+            Transport::Inbox => {
+                Attempted::impossible("the inbox is kept by the running bridge".to_owned())
             }
         }
     }

@@ -2,14 +2,13 @@
 
 use std::io::Write;
 
-use crate::journal::Claim;
-use crate::rules::provider::Destination;
-use crate::rules::template::Message;
+use crate::rules::provider::Outgoing;
 
 /// Shows a message. Nobody reading (a closed pipe) is no failure: the console promises nothing.
-pub(super) fn on_console(claim: &Claim, destination: &Destination, message: &Message) {
-    let mut text = format!("── {} → {}", claim.rule, destination.name);
-    if let Some(recipient) = &claim.recipient {
+pub(super) fn on_console(outgoing: &Outgoing<'_>) {
+    let Outgoing { message, rule, destination, recipient, .. } = outgoing;
+    let mut text = format!("── {rule} → {destination}");
+    if let Some(recipient) = recipient {
         text.push_str(&format!(" ({recipient})"));
     }
     text.push('\n');

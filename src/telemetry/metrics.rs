@@ -217,8 +217,11 @@ struct Counted {
     first: &'static str,
     second: Option<&'static str>,
     /// By the first label; the second has few values.
-    known: RwLock<HashMap<Box<str>, Vec<(Box<str>, Counter)>>>,
+    known: RwLock<HashMap<Box<str>, BySecond>>,
 }
+
+/// Counters by their second label.
+type BySecond = Vec<(Box<str>, Counter)>;
 
 impl Counted {
     fn add(&self, first: &str, second: &str) {

@@ -1,6 +1,6 @@
 //! Providers as data: a message and a destination's settings become an exact request; an answer becomes a verdict.
 //!
-//! [`Definition`] is a file of `providers/`; [`builtin`] has those in the binary. [`Destination::compile`] checks a
+//! [`Definition`] is a file of `providers/`; [`builtin()`] has those in the binary. [`Destination::compile`] checks a
 //! destination's settings and fills them in, so that only what differs between messages is left to do when sending:
 //! [`HttpTarget::request`]. [`HttpTarget::verdict`] reads the answer. Nothing here opens a connection.
 //!
