@@ -325,6 +325,23 @@ fn cpu_seconds(pid: u32) -> f64 {
     f64::from(ticks) / 100.0 // USER_HZ is 100 on every Linux that Rust runs on.
 }
 
+/// User and system time of each thread so far, in seconds, by the thread's name.
+fn threads(pid: u32) -> std::collections::BTreeMap<String, (f64, f64)> {
+    let mut all = std::collections::BTreeMap::new();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+        let Some((head, tail)) = stat.rsplit_once(')') else { continue };
+        let name = head.split_once('(').map_or("", |(_, name)| name).to_owned();
+        let ticks = |i: usize| {
+            f64::from(tail.split_whitespace().nth(i).unwrap().parse::<u32>().unwrap()) / 100.0
+        };
+        let sum: &mut (f64, f64) = all.entry(name).or_default();
+        sum.0 += ticks(11);
+        sum.1 += ticks(12);
+    }
+    all
+}
+
 fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
@@ -467,6 +484,10 @@ async fn accept(plan: &Plan, connections: u64) {
             ours.p50,
             ours.p99,
             resident_kib(bridge.server.child.id())
+        );
+        eprintln!(
+            "    CPU seconds (user, system) by thread: {:?}",
+            threads(bridge.server.child.id())
         );
         throughput.push(ours.per_second / echo.per_second);
         cpu.push(ours.cpu_us / echo.cpu_us);
