@@ -8,6 +8,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+/// The units of durations, with their milliseconds.
+const TIMES: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// No duration is longer: about a hundred years, so that a sum with a time of day can't overflow.
+const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
+
 /// Tells the wall-clock time. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clock {
@@ -66,6 +73,28 @@ pub fn duration(d: Duration) -> SignedDuration {
 /// How long it is from `from` to `to`; zero if `to` is earlier.
 pub fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
+}
+
+/// `10s`, `250ms`, `1h30m`, `7d`: whole numbers, each with its unit, the larger unit first.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total: u64 = 0;
+    let mut last = u64::MAX;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest.get(..digits)?.parse().ok()?;
+        rest = rest.get(digits..)?;
+        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let unit = TIMES.iter().find(|(name, _)| Some(*name) == rest.get(..end))?.1;
+        if unit >= last {
+            return None;
+        }
+        last = unit;
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = rest.get(end..)?;
+    }
+    let total = Duration::from_millis(total);
+    (!text.is_empty() && total <= LONGEST).then_some(total)
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ impl Attempt {
         match self.verdict.meaning {
             Meaning::Sent => "sent",
             Meaning::Retry { .. } => "retry",
-            Meaning::Final => "refused",
+            Meaning::Final | Meaning::Stop => "refused",
         }
     }
 
@@ -119,7 +119,7 @@ impl Attempt {
         let (style, word) = match self.verdict.meaning {
             Meaning::Sent => (GOOD, "sent"),
             Meaning::Retry { .. } => (BAD, "not sent now (the bridge would try again)"),
-            Meaning::Final => (BAD, "refused"),
+            Meaning::Final | Meaning::Stop => (BAD, "refused"),
         };
         let (to, detail) = (terminal::line(&to), terminal::line(&self.verdict.detail));
         format!("{to}: {style}{word}{style:#}: {detail}\n")

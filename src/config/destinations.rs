@@ -4,24 +4,26 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Secrets;
 use super::reader::{At, Report, Table, Value, suggest};
 use super::secrets::{Resolved, Resolver};
 use super::sources::check_name;
 use crate::rules::provider::{
-    self, Common, Definition, Destination, SettingError, SettingValue, Transport,
+    self, Common, Definition, Destination, Fallback, OnAmbiguous, Rate, SettingError, SettingValue,
+    Transport,
 };
 use crate::rules::retry::RetryPolicy;
 use crate::secret::Secret;
 
 /// The keys that every destination has beside its provider's.
-const COMMON: [&str; 5] = ["provider", "concurrency", "timeout", "retry", "fallback"];
+const COMMON: [&str; 7] =
+    ["provider", "concurrency", "timeout", "retry", "rate", "on_ambiguous", "fallback"];
 
-/// A destination that sets nothing beside its provider's own settings.
-fn defaults() -> Common {
-    Common { concurrency: None, timeout: None, retry: RetryPolicy::default() }
-}
+/// The fallback takes over what waits when a destination has been failing for so long, unless it says otherwise: long
+/// enough for a restart at the other side, short enough to be of use.
+const FALLBACK_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// What stands in for a setting that can't be resolved, in the shapes that providers ask for. The definition's own
 /// checks choose: the first that it takes is used. None of these leads anywhere (RFC 2606, 555 numbers).
@@ -43,7 +45,7 @@ pub(super) struct Declared {
     /// None if something is wrong with it.
     pub(super) built: Option<Arc<Destination>>,
     /// `fallback`, not yet checked against the other names.
-    pub(super) fallback: Option<At<String>>,
+    pub(super) fallback: Option<At<Fallback>>,
 }
 
 /// A setting as read; which of its texts are stand-ins is known until the provider has taken them.
@@ -66,14 +68,15 @@ pub(super) fn destinations(
     for (name, value) in section.entries() {
         let named = check_name(section.report, "destination", name, &value.key_span);
         let Some(mut table) = value.table(format!("destination \"{name}\"")) else { continue };
-        let fallback = table.get("fallback").and_then(|v| v.text_at()).map(|at| {
-            let message = "`fallback` is not applied by this version: a notification that is given up goes nowhere else";
-            table.report.warning("not-applied-yet", at.span.clone(), message, None);
-            At { value: at.value.to_owned(), span: at.span }
-        });
-        let built = one(name, table, own, resolver).filter(|_| named).map(Arc::new);
+        let fallback = fallback(&mut table);
+        let built = one(name, table, fallback.as_ref(), own, resolver).filter(|_| named);
         let span = value.key_span.clone();
-        declared.push(Declared { name: name.to_owned(), span, built, fallback });
+        declared.push(Declared {
+            name: name.to_owned(),
+            span,
+            built: built.map(Arc::new),
+            fallback,
+        });
     }
     check_fallbacks(section.report, &declared);
     declared
@@ -82,10 +85,12 @@ pub(super) fn destinations(
 fn one(
     name: &str,
     mut table: Table<'_>,
+    fallback: Option<&At<Fallback>>,
     own: &[Arc<Definition>],
     resolver: &Resolver<'_>,
 ) -> Option<Destination> {
-    let common = common(&mut table);
+    let common = common(&mut table)
+        .map(|common| Common { fallback: fallback.map(|at| at.value.clone()), ..common });
     let provider = table.require("provider", "\"slack\"")?;
     let kind = provider.text()?;
     let found = own.iter().find(|d| d.name == kind).map(Arc::clone);
@@ -106,7 +111,8 @@ fn one(
         }
     }
     // With a wrong `retry` the provider's own settings are still worth a look.
-    let checked = compile(name, &definition, &settings, common.unwrap_or_else(defaults));
+    let sound = common.is_some();
+    let checked = compile(name, &definition, &settings, &common.unwrap_or_default());
     let destination = match checked {
         Ok(destination) => Some(destination),
         Err(errors) => {
@@ -123,10 +129,11 @@ fn one(
     };
     let known: Vec<&str> = own_keys.iter().copied().chain(COMMON).collect();
     table.finish_with(&known);
-    let mut destination = destination.filter(|_| wrong.is_empty() && common.is_some())?;
+    let mut destination = destination.filter(|_| wrong.is_empty() && sound)?;
     if resolver.mode == Secrets::StandIns {
         // With stand-ins nothing may go out, whatever could be resolved.
         destination.transport = Transport::Inbox;
+        destination.rate = None;
     }
     Some(destination)
 }
@@ -152,7 +159,7 @@ fn compile(
     name: &str,
     definition: &Arc<Definition>,
     settings: &BTreeMap<String, Setting>,
-    common: Common,
+    common: &Common,
 ) -> Result<Destination, Vec<SettingError>> {
     let mut shapes: BTreeMap<&str, usize> = settings
         .iter()
@@ -167,7 +174,7 @@ fn compile(
                 (key.clone(), setting.fill(shape.copied().unwrap_or_default()))
             })
             .collect();
-        let errors = match Destination::compile(name, definition, &filled, common) {
+        let errors = match Destination::compile(name, definition, &filled, common.clone()) {
             Ok(destination) => return Ok(destination),
             Err(errors) => errors,
         };
@@ -225,7 +232,27 @@ fn note(table: &Table<'_>, error: &SettingError) {
     );
 }
 
-/// `concurrency`, `timeout`, `retry`; none if one of them is wrong.
+/// `fallback = "office-mail"` or `{ to = "office-mail", after = "10m" }`.
+fn fallback(table: &mut Table<'_>) -> Option<At<Fallback>> {
+    let value = table.get("fallback")?;
+    let (to, after) = if value.is_table() {
+        let mut table = value.table("`fallback`")?;
+        let to = table.require("to", "\"office-mail\"").and_then(|v| v.text_at());
+        let after = read(table.get("after"), Value::duration);
+        table.finish();
+        (to?, after?)
+    } else if value.is_text() {
+        (value.text_at()?, None)
+    } else {
+        return value.wrong_type(
+            "a destination's name, or a table such as { to = \"office-mail\", after = \"10m\" }",
+        );
+    };
+    let fallback = Fallback { to: to.value.into(), after: after.unwrap_or(FALLBACK_AFTER) };
+    Some(At { value: fallback, span: to.span })
+}
+
+/// What every destination may set, but for `fallback`; none if one of the keys is wrong.
 fn common(table: &mut Table<'_>) -> Option<Common> {
     // Each is read before any gives up, so that all that is wrong is said.
     let concurrency = read(table.get("concurrency"), |v| {
@@ -233,7 +260,36 @@ fn common(table: &mut Table<'_>) -> Option<Common> {
     });
     let timeout = read(table.get("timeout"), Value::duration);
     let retry = read(table.get("retry"), |v| v.table("`retry`").and_then(retry));
-    Some(Common { concurrency: concurrency?, timeout: timeout?, retry: retry?.unwrap_or_default() })
+    let rate = read(table.get("rate"), |v| v.table("`rate`").and_then(rate));
+    let on_ambiguous = read(table.get("on_ambiguous"), on_ambiguous);
+    Some(Common {
+        concurrency: concurrency?,
+        timeout: timeout?,
+        retry: retry?.unwrap_or_default(),
+        rate: rate?,
+        on_ambiguous: on_ambiguous?,
+        fallback: None,
+    })
+}
+
+/// `rate = { max = 60, per = "1m" }`.
+fn rate(mut table: Table<'_>) -> Option<Rate> {
+    let max = table.require("max", "60").and_then(|v| v.integer(1, 1_000_000));
+    let per = table.require("per", "\"1m\"").and_then(|v| v.duration());
+    table.finish();
+    Some(Rate { max: usize::try_from(max?).ok()?, per: per? })
+}
+
+fn on_ambiguous(value: &Value<'_>) -> Option<OnAmbiguous> {
+    match value.text()? {
+        "retry" => Some(OnAmbiguous::Retry),
+        "park" => Some(OnAmbiguous::Park),
+        other => {
+            let hint = suggest(other, &["retry", "park"], "write one of");
+            let message = format!("`on_ambiguous` can't be \"{other}\"");
+            value.error("bad-choice", message, Some(hint))
+        }
+    }
 }
 
 /// What a key says: none if that is wrong, some none if it isn't there.
@@ -286,11 +342,12 @@ fn check_fallbacks(report: &Report, declared: &[Declared]) {
     let names: Vec<&str> = declared.iter().map(|d| &*d.name).collect();
     for destination in declared {
         let Some(fallback) = &destination.fallback else { continue };
-        if fallback.value == destination.name {
+        let to = &*fallback.value.to;
+        if to == destination.name {
             let message = format!("destination \"{}\" is its own fallback", destination.name);
             report.error("own-fallback", fallback.span.clone(), message, None);
-        } else if !names.contains(&&*fallback.value) {
-            unknown(report, &fallback.value, fallback.span.clone(), &names);
+        } else if !names.contains(&to) {
+            unknown(report, to, fallback.span.clone(), &names);
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn whole(
     }
     for destination in destinations {
         let named = |d: &destinations::Declared| {
-            d.fallback.as_ref().is_some_and(|f| f.value == destination.name)
+            d.fallback.as_ref().is_some_and(|f| *f.value.to == *destination.name)
         };
         let used = drafts.iter().any(|r| r.to.contains(&destination.name))
             || destinations.iter().any(named)

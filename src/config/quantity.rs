@@ -4,10 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::reader::Value;
-
-/// The units of durations, with their milliseconds.
-const TIMES: [(&str, u64); 5] =
-    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+use crate::clock::parse_duration;
 
 /// The units of sizes, with their bytes.
 const SIZES: [(&str, u64); 7] = [
@@ -19,31 +16,6 @@ const SIZES: [(&str, u64); 7] = [
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
 ];
-
-/// No duration is longer: about a hundred years, so that a sum with a time of day can't overflow.
-const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
-
-/// `10s`, `250ms`, `1h30m`, `7d`: whole numbers, each with its unit, the larger unit first.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total: u64 = 0;
-    let mut last = u64::MAX;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest.get(..digits)?.parse().ok()?;
-        rest = rest.get(digits..)?;
-        let end = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let unit = TIMES.iter().find(|(name, _)| Some(*name) == rest.get(..end))?.1;
-        if unit >= last {
-            return None;
-        }
-        last = unit;
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        rest = rest.get(end..)?;
-    }
-    let total = Duration::from_millis(total);
-    (!text.is_empty() && total <= LONGEST).then_some(total)
-}
 
 /// `64KiB`, `1MB`, `512B`.
 pub(super) fn parse_size(text: &str) -> Option<usize> {

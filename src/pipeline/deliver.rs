@@ -365,7 +365,7 @@ fn follow(
     let Verdict { meaning, detail } = verdict;
     let hint = match meaning {
         Meaning::Sent => return (Next::Sent, detail),
-        Meaning::Final => return (Next::GaveUp, detail),
+        Meaning::Final | Meaning::Stop => return (Next::GaveUp, detail),
         Meaning::Retry { after } => after,
     };
     let policy = &destination.retry;

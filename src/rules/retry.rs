@@ -82,16 +82,16 @@ pub fn after(
                     readable(policy.age)
                 ));
             }
-            wait.max(ours(policy, attempt).mul_f64(random))
+            wait.max(bound(policy, attempt).mul_f64(random))
         }
-        None => ours(policy, attempt).mul_f64(random),
+        None => bound(policy, attempt).mul_f64(random),
     };
     let at = now.saturating_add(duration(wait.max(SHORTEST))).unwrap_or(Timestamp::MAX);
     Retry::At(at.min(deadline))
 }
 
 /// The upper bound of our own wait after `attempt` attempts.
-fn ours(policy: &RetryPolicy, attempt: u32) -> Duration {
+pub(crate) fn bound(policy: &RetryPolicy, attempt: u32) -> Duration {
     let factor = 1u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
     policy.first.saturating_mul(factor).min(policy.longest)
 }

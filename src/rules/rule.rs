@@ -141,7 +141,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::rules::provider::Transport;
+    use crate::rules::provider::{OnAmbiguous, Transport};
     use crate::rules::retry::RetryPolicy;
     use crate::rules::template::Channel;
 
@@ -155,6 +155,10 @@ mod tests {
             concurrency: 1,
             timeout: minute,
             retry: RetryPolicy { first: minute, longest: minute, attempts: 1, age: minute },
+            rate: None,
+            rate_group: name.into(),
+            on_ambiguous: OnAmbiguous::Retry,
+            fallback: None,
             transport: Transport::Inbox,
         })
     }

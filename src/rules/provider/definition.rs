@@ -31,6 +31,9 @@ pub struct Definition {
     /// How many attempts run at once unless the destination says otherwise.
     #[serde(default = "four")]
     pub concurrency: usize,
+    /// The rate that the provider publishes.
+    #[serde(default)]
+    pub(super) rate: Option<RateDefinition>,
     /// The provider's settings, by name, in the order of the file.
     #[serde(default)]
     pub settings: Vec<SettingDefinition>,
@@ -56,6 +59,30 @@ pub struct Definition {
 
 fn four() -> usize {
     4
+}
+
+/// `rate = { max = 1, per = "1s", scope = "destination" }`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RateDefinition {
+    /// So many requests …
+    pub(super) max: usize,
+    /// … in any span of this length, for example `1s` or `1m`.
+    pub(super) per: String,
+    /// What the provider counts together.
+    #[serde(default)]
+    pub(super) scope: Scope,
+}
+
+/// What a provider counts together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Scope {
+    /// Each destination by itself.
+    #[default]
+    Destination,
+    /// All destinations with the same secret settings: one account, token or webhook.
+    Account,
 }
 
 /// How messages travel.

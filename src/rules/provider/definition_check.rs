@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::definition::{Auth, Definition, Kind, Protocol, RequestDefinition};
 use super::pattern::{Hole, Part, Pattern, Variable};
 use super::verdict::Row;
+use crate::clock::parse_duration;
 
 impl Definition {
     /// What is wrong, each with the text that is meant.
@@ -25,6 +26,12 @@ impl Definition {
         }
         if self.settings.iter().filter(|s| s.recipient).count() > 1 {
             found.push((self.name.clone(), "only one setting can be the recipient".to_owned()));
+        }
+        if let Some(rate) = &self.rate
+            && (rate.max == 0 || parse_duration(&rate.per).is_none_or(|per| per.is_zero()))
+        {
+            let message = "write `rate` as { max = 1, per = \"1s\" }, both more than nothing";
+            found.push(("rate".to_owned(), message.to_owned()));
         }
         for name in self.one_of.iter().flatten() {
             if !self.setting(name).is_some_and(|s| s.optional) {

@@ -1,12 +1,17 @@
 //! A definition and a destination's settings become a [`Destination`].
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::definition::{Definition, Protocol};
+use super::definition::{Definition, Protocol, Scope};
 use super::settings::{Filled, check};
-use super::{Common, Destination, HttpTarget, SettingError, SettingValue, Transport, smtp};
+use super::{
+    Common, Destination, HttpTarget, OnAmbiguous, Rate, SettingError, SettingValue, Transport, smtp,
+};
+use crate::clock::parse_duration;
+use crate::rules::template::Channel;
 
 /// The longest that one attempt takes unless the destination says otherwise. Standard Webhooks asks for 15 to 30 s.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,7 +43,8 @@ impl Destination {
         let to = definition.settings.iter().find(|s| s.recipient).and_then(|s| filled.get(&s.name));
         let recipients =
             to.map(|v| v.texts().into_iter().map(Arc::from).collect()).unwrap_or_default();
-        Ok(Self::with(name, definition, recipients, common, transport))
+        let group = rate_group(name, definition, &filled);
+        Ok(Self::with(name, definition, recipients, common, group, transport))
     }
 
     /// `text` with the destination's secrets replaced by `***`.
@@ -60,8 +66,17 @@ impl Destination {
         definition: &Definition,
         recipients: Vec<Arc<str>>,
         common: Common,
+        rate_group: Arc<str>,
         transport: Transport,
     ) -> Self {
+        let published = definition.rate.as_ref().and_then(|rate| {
+            parse_duration(&rate.per).map(|per| Rate { max: rate.max.max(1), per })
+        });
+        // A text message twice costs twice and alarms twice; most other places recognise or forgive a repetition.
+        let on_ambiguous = match definition.channel {
+            Channel::Sms => OnAmbiguous::Park,
+            _ => OnAmbiguous::Retry,
+        };
         Self {
             name: name.into(),
             provider: definition.name.as_str().into(),
@@ -70,7 +85,30 @@ impl Destination {
             concurrency: common.concurrency.unwrap_or(definition.concurrency).max(1),
             timeout: common.timeout.unwrap_or(TIMEOUT),
             retry: common.retry,
+            rate: common.rate.or(published),
+            rate_group,
+            on_ambiguous: common.on_ambiguous.unwrap_or(on_ambiguous),
+            fallback: common.fallback,
             transport,
         }
+    }
+}
+
+/// What the provider counts together with this destination.
+fn rate_group(
+    name: &str,
+    definition: &Definition,
+    settings: &BTreeMap<String, Filled>,
+) -> Arc<str> {
+    match definition.rate.as_ref().map(|rate| rate.scope) {
+        Some(Scope::Account) => {
+            // A name that no destination can have, and nothing of the secrets themselves.
+            let mut hash = DefaultHasher::new();
+            for setting in definition.settings.iter().filter(|setting| setting.secret) {
+                settings.get(&setting.name).map(Filled::texts).hash(&mut hash);
+            }
+            format!("{}/{:016x}", definition.name, hash.finish()).into()
+        }
+        Some(Scope::Destination) | None => name.into(),
     }
 }

@@ -15,7 +15,6 @@ use super::{
     Answer, Common, Definition, Destination, HttpTarget, Meaning, Outgoing, SettingValue, Transport,
 };
 use crate::event::Event;
-use crate::rules::retry::RetryPolicy;
 use crate::rules::template::Message;
 use crate::secret::Secret;
 
@@ -89,12 +88,13 @@ const NOW: i64 = 1_775_397_841;
 
 impl Example {
     fn run(&self, definition: &Arc<Definition>) -> Result<(), String> {
-        let common = Common { concurrency: None, timeout: None, retry: RetryPolicy::default() };
-        let destination =
-            Destination::compile("office", definition, &settings_of(&self.settings), common)
-                .map_err(|errors| {
-                    errors.into_iter().map(|e| e.message).collect::<Vec<_>>().join("; ")
-                })?;
+        let destination = Destination::compile(
+            "office",
+            definition,
+            &settings_of(&self.settings),
+            Common::default(),
+        )
+        .map_err(|errors| errors.into_iter().map(|e| e.message).collect::<Vec<_>>().join("; "))?;
         let Transport::Http(target) = &destination.transport else {
             return Err("only providers over http can have examples".to_owned());
         };
@@ -151,6 +151,7 @@ impl ExpectedAnswer {
         let meaning = match self.then {
             Then::Sent => Meaning::Sent,
             Then::Final => Meaning::Final,
+            Then::Stop => Meaning::Stop,
             Then::Retry => Meaning::Retry { after: self.after.map(Duration::from_secs) },
         };
         let what = format!("answer {} `{}`", self.status, self.body);

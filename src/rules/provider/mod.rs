@@ -54,8 +54,44 @@ pub struct Destination {
     pub timeout: Duration,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// How many attempts may begin in a span of time; none where the provider publishes no rate.
+    pub rate: Option<Rate>,
+    /// Destinations with an equal one are counted together by the provider, so they share its rate.
+    pub rate_group: Arc<str>,
+    /// What becomes of an attempt that got no answer although its request may have been read.
+    pub on_ambiguous: OnAmbiguous,
+    /// Who hears of it when this destination can't be reached.
+    pub fallback: Option<Fallback>,
     /// How a message gets there.
     pub transport: Transport,
+}
+
+/// At most `max` attempts begin in any window of `per`. What is too much waits; nothing is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// At least 1.
+    pub max: usize,
+    /// Longer than nothing.
+    pub per: Duration,
+}
+
+/// What becomes of an attempt that got no answer although its request may have been read: nobody knows whether the
+/// message was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnAmbiguous {
+    /// Try again: rather twice than never. The provider may recognise the idempotency key.
+    Retry,
+    /// Give it up with that reason, for a person (or the fallback) to decide: rather never than twice.
+    Park,
+}
+
+/// Another destination that takes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The name of the other destination.
+    pub to: Arc<str>,
+    /// It takes over what waits when this one has been failing for so long; what is given up it takes at once.
+    pub after: Duration,
 }
 
 /// How a message gets to a destination.
@@ -165,6 +201,8 @@ pub enum Meaning {
     },
     /// Never: trying again can't help.
     Final,
+    /// Never, and neither will anything else that is sent there: the address is gone, the credentials were revoked.
+    Stop,
 }
 
 /// A setting's value as read from `rules.toml`, its `${…}` resolved.
@@ -181,7 +219,7 @@ pub enum SettingValue {
 }
 
 /// What every destination may set beside its provider's own settings.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Common {
     /// `concurrency`, if set.
     pub concurrency: Option<usize>,
@@ -189,6 +227,12 @@ pub struct Common {
     pub timeout: Option<Duration>,
     /// `retry`, with defaults filled in.
     pub retry: RetryPolicy,
+    /// `rate`, if set.
+    pub rate: Option<Rate>,
+    /// `on_ambiguous`, if set.
+    pub on_ambiguous: Option<OnAmbiguous>,
+    /// `fallback`, if set.
+    pub fallback: Option<Fallback>,
 }
 
 /// A setting that can't be used.

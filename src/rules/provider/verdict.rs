@@ -52,6 +52,8 @@ pub(super) enum Then {
     Sent,
     Retry,
     Final,
+    /// As final, and the destination is halted.
+    Stop,
 }
 
 /// `200`, `"4xx"`, `"500-599"`, or a list of those.
@@ -149,6 +151,7 @@ impl HttpTarget {
         let meaning = match row.map_or_else(|| default(answer.status), |row| row.then) {
             Then::Sent => Meaning::Sent,
             Then::Final => Meaning::Final,
+            Then::Stop => Meaning::Stop,
             Then::Retry => {
                 Meaning::Retry { after: wait::hint(&definition.waits, answer, json.as_ref()) }
             }

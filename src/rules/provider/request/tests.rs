@@ -7,13 +7,12 @@ use uuid::Uuid;
 use super::super::{Answer, Common, Destination, Transport, builtin, builtins, example};
 use super::*;
 use crate::event::Event;
-use crate::rules::retry::RetryPolicy;
 use crate::rules::template::Message;
 
 /// A destination of a built-in provider with these settings.
 pub(in super::super) fn target(provider: &str, settings: &str) -> HttpTarget {
     let settings = example::settings_of(&toml::from_str(settings).unwrap());
-    let common = Common { concurrency: None, timeout: None, retry: RetryPolicy::default() };
+    let common = Common::default();
     let destination =
         Destination::compile("d", &builtin(provider).unwrap(), &settings, common).unwrap();
     match destination.transport {
@@ -174,7 +173,7 @@ fn data_in_a_url_is_encoded_by_position_and_can_not_climb() {
     let definition = Arc::new(Definition::parse(text).unwrap());
     let settings =
         toml::from_str("base = \"https://chat.example.com:8443/\"\nroom = \"!a/b:c\"").unwrap();
-    let common = Common { concurrency: None, timeout: None, retry: RetryPolicy::default() };
+    let common = Common::default();
     let destination =
         Destination::compile("d", &definition, &example::settings_of(&settings), common).unwrap();
     let Transport::Http(target) = destination.transport else { panic!("not over http") };
