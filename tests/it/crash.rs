@@ -4,6 +4,7 @@
 //! `HOOKBELL_CRASH_ROUNDS` sets the number of rounds (60), `HOOKBELL_CRASH_SEED` repeats a run's choices.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,18 +48,26 @@ fn kill_9_at_random_moments_loses_nothing_that_was_acknowledged() {
     let mut stopped = Bridge::with_rules(&rules).template("id.hbs", "{{id}}").prepare();
     let posted = Mutex::new(Posted::default());
     let next = AtomicU64::new(0);
-    let mut slowest = Duration::ZERO;
+    let unanswered = AtomicU64::new(0);
+    let (mut start, mut slowest, mut cut_recoveries) = (Duration::ZERO, Duration::ZERO, 0_u64);
 
     for round in 0..rounds {
-        // Every fourth kill falls into the recovery itself.
+        // Every fourth kill falls into the recovery itself: between the journal's opening and the first work.
         if random.u8(..4) == 0 {
             let mut process = stopped.spawn();
-            std::thread::sleep(Duration::from_micros(random.u64(0..60_000)));
+            while !has_open(process.id(), "hookbell.db") && process.ended().is_none() {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            std::thread::sleep(start.mul_f64(random.f64() / 3.0));
             process.kill9();
+            if !process.failed().log.contains("\"ready\"") {
+                cut_recoveries += 1;
+            }
         }
         let watch = Watch::start();
         let bridge = stopped.started();
-        slowest = slowest.max(watch.elapsed());
+        start = watch.elapsed();
+        slowest = slowest.max(start);
         let stop = AtomicBool::new(false);
         let address = bridge.events();
         let lifetime = Duration::from_micros(random.u64(1_000..250_000));
@@ -66,14 +75,20 @@ fn kill_9_at_random_moments_loses_nothing_that_was_acknowledged() {
             for sender in 0..SENDERS {
                 let mut random = fastrand::Rng::with_seed(seed ^ (round * SENDERS + sender));
                 let (posted, next, stop) = (&posted, &next, &stop);
+                let unanswered = &unanswered;
                 scope.spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
                         let id = next_id(posted, next, &mut random);
-                        let Ok(answer) =
-                            post_to(address, "replicer", call(&id).to_string().as_bytes())
-                        else {
-                            continue;
-                        };
+                        let answer =
+                            match post_to(address, "replicer", call(&id).to_string().as_bytes()) {
+                                Ok(answer) => answer,
+                                // The kill was before this request.
+                                Err(e) if e.kind() == ErrorKind::ConnectionRefused => break,
+                                Err(_) => {
+                                    unanswered.fetch_add(1, Ordering::Relaxed);
+                                    continue;
+                                }
+                            };
                         match answer.status {
                             200 => {
                                 let mut posted = posted.lock().unwrap();
@@ -143,12 +158,25 @@ fn kill_9_at_random_moments_loses_nothing_that_was_acknowledged() {
             "seed {seed}: {id} came {arrived} times, the journal explains {explained}: {row}"
         );
     }
+    let unanswered = unanswered.into_inner();
     eprintln!(
-        "{rounds} kills: {} acknowledged, 0 lost, {} attempts, {several} notifications with several ({interrupted} attempts interrupted), slowest start {slowest:?}",
+        "{rounds} kills: {} acknowledged, 0 lost, {} attempts, {several} notifications with several; \
+         the kills cut off {unanswered} requests, {interrupted} attempts and {cut_recoveries} recoveries; \
+         slowest start {slowest:?}",
         posted.acknowledged.len(),
         all.len(),
     );
+    // So many kills must have met each of the three moments, or the test proves less than it says.
+    if rounds >= 60 {
+        assert!(unanswered > 0 && interrupted > 0 && cut_recoveries > 0, "seed {seed}");
+    }
     assert!(posted.acknowledged.len() as u64 >= rounds, "the kills left hardly anything to lose");
+}
+
+/// Whether a process has this file open.
+fn has_open(process: u32, file: &str) -> bool {
+    let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) else { return false };
+    open.flatten().any(|fd| std::fs::read_link(fd.path()).is_ok_and(|path| path.ends_with(file)))
 }
 
 /// A new id, or one that was posted before and not acknowledged: a sender tries again, too.
