@@ -1,6 +1,6 @@
 //! What was promised and remembered: events, dedupe keys, notifications, attempts.
 //!
-//! The journal's methods are promises; `conformance.rs` states each as a test and runs it on every backend.
+//! The journal's methods are promises; `conformance/` states each as a test and runs it on every backend.
 //! One transaction holds an event, its dedupe keys and all that it owes; the caller answers 2xx after it is on disk.
 
 mod key;

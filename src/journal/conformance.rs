@@ -1,1 +1,0 @@
-//! What the journal promises, each promise a test that every backend runs.
