@@ -288,6 +288,7 @@ impl Bridge {
             Arc::clone(metrics),
             clock.clone(),
             guard,
+            past,
         ));
         let service = move |request| {
             let admin = Arc::clone(&admin);
@@ -298,6 +299,14 @@ impl Bridge {
         let serving = listener.serve(limits, service, self.stop_rest.clone());
         self.rest.spawn(never_silent(self.broken.clone(), serving));
     }
+}
+
+/// The rules of another moment, for explaining what they decided.
+fn past(kept: &str) -> Result<Rules, String> {
+    config::load_kept(kept, None).map_err(|problems| {
+        let first = problems.iter().find(|problem| problem.is_error());
+        first.map_or_else(String::new, ToString::to_string)
+    })
 }
 
 /// Runs `task`; if it panics, the process stops. A bridge that no longer listens must not look alive.

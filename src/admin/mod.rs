@@ -20,9 +20,11 @@ use crate::journal::{Journal, JournalError, RetrySelection};
 use crate::rules::Rules;
 use crate::telemetry::{EXPOSITION, Metrics, Waiting};
 
+mod explain;
 mod guard;
 mod query;
 
+pub use explain::Past;
 pub use guard::Guard;
 
 /// The largest body that the API takes, in bytes: a list of about 100,000 notification numbers.
@@ -39,21 +41,23 @@ pub struct Admin {
     metrics: Arc<Metrics>,
     clock: Clock,
     guard: Guard,
+    past: Past,
 }
 
 /// What a handler answers, or the status and words of its refusal.
 type Answer = Result<Response<Full<Bytes>>, (StatusCode, String)>;
 
 impl Admin {
-    /// Looks into `journal`; `guard` decides who may.
+    /// Looks into `journal`; `guard` decides who may, `past` reads rules of another moment.
     pub fn new(
         journal: Journal,
         rules: watch::Receiver<Arc<Rules>>,
         metrics: Arc<Metrics>,
         clock: Clock,
         guard: Guard,
+        past: Past,
     ) -> Self {
-        Self { journal, rules, metrics, clock, guard }
+        Self { journal, rules, metrics, clock, guard, past }
     }
 
     /// Answers one request.
@@ -109,7 +113,10 @@ impl Admin {
             "/api/notifications" => self.notifications(query).await,
             "/api/inbox" => self.inbox(query).await,
             _ => match path.strip_prefix("/api/").and_then(|rest| rest.split_once('/')) {
-                Some(("events", number)) => self.event(number).await,
+                Some(("events", number)) => match number.split_once('/') {
+                    Some((number, "explain")) => self.explain(number, query).await,
+                    _ => self.event(number).await,
+                },
                 Some(("notifications", number)) => self.notification(number).await,
                 _ => Err((StatusCode::NOT_FOUND, "there is nothing here".to_owned())),
             },

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
 
 use crate::journal::{EventFilter, NotificationFilter, State};
+use crate::rules::explain::Used;
 
 /// How many rows a list has unless the request says otherwise.
 const LIMIT: u32 = 100;
@@ -70,6 +71,31 @@ pub(super) fn inbox(query: &str) -> Result<Option<u32>, String> {
         _ => Err(unknown(name, "limit")),
     })?;
     Ok(limit)
+}
+
+/// Which rules an explanation is about, at which moment, and which one of them.
+#[derive(Debug)]
+pub(super) struct Explain {
+    pub(super) used: Used,
+    pub(super) at: Option<Timestamp>,
+    pub(super) rule: Option<String>,
+}
+
+/// The question of `/api/events/NUMBER/explain`.
+pub(super) fn explain(query: &str, now: Timestamp) -> Result<Explain, String> {
+    let mut asked = Explain { used: Used::Then, at: None, rule: None };
+    each(query, |name, value| {
+        match (name, value.as_str()) {
+            ("rules", "then") => asked.used = Used::Then,
+            ("rules", "now") => asked.used = Used::Now,
+            ("rules", _) => return Err("`rules` is `then` or `now`".to_owned()),
+            ("at", _) => asked.at = Some(time(name, &value, now)?),
+            ("rule", _) => asked.rule = Some(value),
+            _ => return Err(unknown(name, "rules, at and rule")),
+        }
+        Ok(())
+    })?;
+    Ok(asked)
 }
 
 fn each(

@@ -211,6 +211,11 @@ pub(crate) struct Query {
 }
 
 impl Query {
+    /// The query with its `?`; empty if nothing was added.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Adds `name=value`, where there is a value.
     pub(crate) fn add(&mut self, name: &str, value: Option<impl ToString>) {
         let Some(value) = value else { return };

@@ -89,7 +89,7 @@ pub(super) async fn post(
     Ok(exchange(request.body(body)).await)
 }
 
-fn source<'r>(rules: &'r Rules, wanted: Option<&str>) -> Result<&'r Source, Failure> {
+pub(super) fn source<'r>(rules: &'r Rules, wanted: Option<&str>) -> Result<&'r Source, Failure> {
     let names = || rules.sources.iter().map(|s| &*s.name);
     match (wanted, &*rules.sources) {
         (Some(name), _) => rules.source(name).ok_or_else(|| {

@@ -148,7 +148,7 @@ pub(super) fn print_row(row: &RawValue) -> Result<(), Failure> {
 }
 
 /// The event of this number, or the newest with this id.
-async fn find(api: &Api, which: &str) -> Result<Option<Box<RawValue>>, Failure> {
+pub(super) async fn find(api: &Api, which: &str) -> Result<Option<Box<RawValue>>, Failure> {
     if let Ok(number) = which.parse::<i64>()
         && let Some(found) = api.one(&format!("{}/{number}", LIST.0)).await?
     {

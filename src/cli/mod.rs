@@ -9,6 +9,7 @@ mod client;
 mod demo;
 mod emit;
 mod events;
+mod explain;
 mod health;
 pub mod init;
 mod notifications;
@@ -73,6 +74,11 @@ enum Command {
     Init(init::Args),
     /// Everything that can be wrong with the configuration, at once
     Check(check::Args),
+    /// Why an event notifies whom, or nobody: each rule with the value of every part
+    ///
+    /// Takes a file, `-` for standard input, or an event of the running bridge by its number or id. A file is explained
+    /// under the rules as they are; a stored event under those that decided it, or with --current under today's.
+    Explain(explain::Args),
     /// Sign an event as its source would, and post it
     Emit(emit::Args),
     /// Send one real test message to a destination
@@ -99,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Init(args) => return init::run(&args),
         Command::Check(args) => return check::run(Some(config.path()), args),
         Command::Demo(args) => demo::run(&config, &args),
+        Command::Explain(args) => explain::run(&config, &args),
         Command::Emit(args) => emit::run(&config, &args),
         Command::Send(args) => send::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),

@@ -78,7 +78,7 @@ pub(super) fn compile(
     drop_consequences(problems);
     let rules = Rules {
         version: fingerprint(files).into(),
-        text: Arc::clone(text),
+        text: files.to_kept().into(),
         sources,
         destinations: declared.into_iter().filter_map(|d| d.built).collect(),
         rules,
@@ -276,11 +276,7 @@ fn fingerprint(files: &Files) -> String {
     };
     add(env!("CARGO_PKG_VERSION"));
     add(&files.rules.text);
-    for (folder, files) in [
-        ("templates", &files.templates),
-        ("sources", &files.sources),
-        ("providers", &files.providers),
-    ] {
+    for (folder, files) in files.folders() {
         for file in files {
             add(folder);
             add(&file.name);

@@ -11,8 +11,8 @@ use super::reader::{At, Report, Table, Value, suggest};
 use super::secrets::{Resolved, Resolver};
 use super::sources::check_name;
 use crate::rules::provider::{
-    self, Common, Definition, Destination, Fallback, OnAmbiguous, Rate, SettingError, SettingValue,
-    Transport,
+    self, Common, Definition, Destination, Fallback, OnAmbiguous, Rate, STAND_INS, SettingError,
+    SettingValue, Transport,
 };
 use crate::rules::retry::RetryPolicy;
 use crate::secret::Secret;
@@ -24,18 +24,6 @@ const COMMON: [&str; 7] =
 /// The fallback takes over what waits when a destination has been failing for so long, unless it says otherwise: long
 /// enough for a restart at the other side, short enough to be of use.
 const FALLBACK_AFTER: Duration = Duration::from_secs(10 * 60);
-
-/// What stands in for a setting that can't be resolved, in the shapes that providers ask for. The definition's own
-/// checks choose: the first that it takes is used. None of these leads anywhere (RFC 2606, 555 numbers).
-const STAND_INS: [&str; 7] = [
-    "https://stand-in.invalid/",
-    "+15550000000",
-    "stand-in@example.invalid",
-    "smtps://stand-in.invalid:465",
-    "AC00000000000000000000000000000000",
-    "whsec_c3RhbmQtaW4tc2lnbmluZy1zZWNyZXQ=",
-    "stand-in",
-];
 
 /// A destination as the other sections see it, whether or not it could be built.
 #[derive(Debug)]

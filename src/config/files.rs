@@ -11,6 +11,8 @@ use super::{Problem, Severity};
 const LARGEST_RULES: u64 = 32 << 20;
 /// The largest template or definition.
 const LARGEST_PART: u64 = 256 << 10;
+/// The name of the file with the rules where it is kept.
+const RULES: &str = "rules.toml";
 /// The most files that are read from one folder.
 const MOST_FILES: usize = 1_000;
 
@@ -78,6 +80,55 @@ impl Files {
             sources: Vec::new(),
             providers: Vec::new(),
         }
+    }
+
+    /// All of it as one JSON object of paths and texts: what the journal keeps of each version.
+    pub(super) fn to_kept(&self) -> String {
+        let mut all = serde_json::Map::new();
+        all.insert(RULES.to_owned(), self.rules.text.as_ref().into());
+        for (folder, files) in self.folders() {
+            for file in files {
+                all.insert(format!("{folder}/{}", file.name), file.text.as_ref().into());
+            }
+        }
+        serde_json::Value::Object(all).to_string()
+    }
+
+    /// What [`Files::to_kept`] gave, or a bare `rules.toml` of an older version. `config` is where it once stood.
+    pub(super) fn kept(kept: &str, config: Option<&Path>) -> Self {
+        let all = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(kept);
+        let all = all.unwrap_or_else(|_| [(RULES.to_owned(), kept.into())].into_iter().collect());
+        let root = Path::new("(as it was)");
+        let file = |path: &str, name: &str, text: &str| File {
+            path: root.join(path),
+            name: name.to_owned(),
+            text: text.into(),
+        };
+        let mut files = Self {
+            rules: file(RULES, RULES, ""),
+            folder: config
+                .and_then(Path::parent)
+                .map_or_else(|| PathBuf::from("."), Path::to_owned),
+            templates: Vec::new(),
+            sources: Vec::new(),
+            providers: Vec::new(),
+        };
+        for (path, text) in &all {
+            let text = text.as_str().unwrap_or_default();
+            match path.split_once('/') {
+                None => files.rules = file(path, path, text),
+                Some(("templates", name)) => files.templates.push(file(path, name, text)),
+                Some(("sources", name)) => files.sources.push(file(path, name, text)),
+                Some(("providers", name)) => files.providers.push(file(path, name, text)),
+                Some(_) => {}
+            }
+        }
+        files
+    }
+
+    /// The folders that decisions and messages depend on.
+    pub(super) fn folders(&self) -> [(&'static str, &[File]); 3] {
+        [("templates", &self.templates), ("sources", &self.sources), ("providers", &self.providers)]
     }
 
     /// Reads `path` and the folders beside it. Without a readable `rules.toml` there is nothing to go on with.

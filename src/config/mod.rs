@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::rules::Rules;
+use crate::rules::{Rules, source};
 use crate::secret::Secret;
 
 /// What needs a restart to change.
@@ -75,6 +75,8 @@ pub enum Secrets {
     Required,
     /// It becomes a harmless stand-in: for `demo`, which sends nothing out.
     StandIns,
+    /// It becomes a stand-in and a warning, and destinations stay what they are: for showing what would be sent.
+    Shown,
 }
 
 /// A configuration that can run.
@@ -152,6 +154,27 @@ pub fn load_in(
         }
         _ => Err(problems),
     }
+}
+
+/// What [`Rules::text`] keeps, compiled again: the rules of another moment, for looking at only. Secrets that aren't
+/// there any more get stand-ins; relative secret files are looked for beside `config`.
+///
+/// # Errors
+///
+/// Every problem: this version of the program may refuse what an older one took.
+pub fn load_kept(kept: &str, config: Option<&Path>) -> Result<Rules, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let files = files::Files::kept(kept, config);
+    let folder = files.folder.clone();
+    let resolver =
+        secrets::Resolver { environment: &Environment::Process, mode: Secrets::Shown, folder };
+    let (_, rules) = compile::compile(&files, &resolver, &mut problems);
+    if problems.iter().any(Problem::is_error) { Err(problems) } else { Ok(rules) }
+}
+
+/// Whether `source` would sign with a stand-in: then no signature can be checked.
+pub fn signs_with_stand_in(source: &source::Source) -> bool {
+    sources::signs_with_stand_in(source)
 }
 
 /// The admin listener's address and token, as `path` has them; nothing else in it has to be right.

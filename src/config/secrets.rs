@@ -115,6 +115,11 @@ impl Resolver<'_> {
             match found {
                 Ok(found) => out.push_str(&found),
                 Err(_) if self.mode == Secrets::StandIns => missing = true,
+                Err((message, hint)) if self.mode == Secrets::Shown => {
+                    let at = place::inside(report.text(), literal, text, &at);
+                    report.warning("unresolved-secret", at, message, Some(hint));
+                    missing = true;
+                }
                 Err((message, hint)) => {
                     let at = place::inside(report.text(), literal, text, &at);
                     report.error("unresolved-secret", at, message, Some(hint));

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 pub mod condition;
+pub mod explain;
 pub mod fields;
 pub mod provider;
 pub mod retry;
@@ -21,8 +22,8 @@ use crate::event::Event;
 pub struct Rules {
     /// The SHA-256 of the configuration's text, first 16 bytes in hex: which rules decided an event.
     pub version: Arc<str>,
-    /// The text of `rules.toml` as written, secrets unresolved; stored once for each version, so that a stored
-    /// event can be explained under the rules of its moment.
+    /// All that it was compiled from, secrets unresolved, as one JSON object of paths and texts; stored once for each
+    /// version, so that a stored event can be explained under the rules of its moment.
     pub text: Arc<str>,
     /// Who may send; by name.
     pub sources: Vec<source::Source>,

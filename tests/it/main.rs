@@ -13,6 +13,7 @@ mod cli;
 mod conditions;
 mod crash;
 mod durability;
+mod explain;
 mod harness;
 mod hostile;
 mod intake;

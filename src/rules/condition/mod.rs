@@ -28,7 +28,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use self::eval::Truth;
-pub use self::trace::{Read, Trace};
+pub use self::trace::{Join, Read, Trace};
 use super::fields::{Fields, Slot, Values};
 
 /// The bytes that a condition may have.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::compile::{Operand, Part, Test};
 use super::eval::{Truth, View};
@@ -22,12 +22,27 @@ pub struct Trace {
     pub value: Truth,
     /// Whether the condition came out as it did because of this part.
     pub decides: bool,
+    /// How the parts below are joined; none if this part compares.
+    #[serde(skip)]
+    pub join: Option<Join>,
     /// The fields that this part itself reads, not those of the parts below.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reads: Vec<Read>,
     /// The parts below.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Trace>,
+}
+
+/// How parts are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Join {
+    /// All of them.
+    And,
+    /// Any of them.
+    Or,
+    /// The opposite of it.
+    Not,
 }
 
 /// A field as it was found.
@@ -56,6 +71,12 @@ impl Tracer<'_> {
     pub(super) fn trace(&self, part: &Part) -> Trace {
         let mut parts = Vec::new();
         let mut reads = Vec::new();
+        let join = match &part.test {
+            Test::And(_) => Some(Join::And),
+            Test::Or(_) => Some(Join::Or),
+            Test::Not(_) => Some(Join::Not),
+            _ => None,
+        };
         let value = match &part.test {
             Test::And(inner) => {
                 parts.extend(inner.iter().map(|part| self.trace(part)));
@@ -81,7 +102,7 @@ impl Tracer<'_> {
             }
         };
         let expr = self.text.get(part.span.clone()).unwrap_or_default().to_owned();
-        Trace { expr, value, decides: false, reads, parts }
+        Trace { expr, value, decides: false, join, reads, parts }
     }
 
     fn look(

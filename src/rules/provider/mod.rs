@@ -23,6 +23,7 @@ mod example;
 mod pattern;
 mod request;
 mod settings;
+mod shown;
 mod sign;
 mod smtp;
 mod verdict;
@@ -31,6 +32,7 @@ mod wait;
 pub use builtin::{builtin, builtins};
 pub use definition::{Definition, DefinitionProblem, Kind, Protocol, SettingDefinition};
 pub use request::HttpTarget;
+pub use shown::{STAND_INS, Shown};
 
 use super::retry::RetryPolicy;
 use super::template::{Channel, Message};

@@ -122,7 +122,17 @@ impl Source {
                 message: UNAUTHORIZED.to_owned(),
             })?;
         }
-        let envelope = self.envelope.read(&arrival.body)?;
+        self.unverified(arrival.body, arrival.received)
+    }
+
+    /// The event that `body` would be if its signature were right: for explanations and tests of rules, which decide
+    /// nothing and send nothing. What came over the network goes through [`Source::verify`].
+    ///
+    /// # Errors
+    ///
+    /// 400 with what is wrong with the body.
+    pub fn unverified(&self, body: Bytes, received: Timestamp) -> Result<Verified, Refusal> {
+        let envelope = self.envelope.read(&body)?;
         let natural_keys = envelope
             .natural
             .filter(|_| self.natural_keys)
@@ -132,8 +142,8 @@ impl Source {
             time: envelope.time.and_then(|t| t.parse().ok()),
             id: envelope.id,
             kind: envelope.kind,
-            received: arrival.received,
-            body: arrival.body.clone(),
+            received,
+            body: body.clone(),
         };
         Ok(Verified { event, natural_keys: natural_keys.into_iter().collect() })
     }

@@ -123,6 +123,11 @@ impl HttpTarget {
         Ok(HttpRequest { method: self.method.clone(), url, headers, body: Bytes::from(body) })
     }
 
+    /// What nobody may read, the longest first.
+    pub(super) fn secrets(&self) -> &[String] {
+        &self.secrets
+    }
+
     /// `text` with every secret of the destination replaced by `***`.
     pub fn redact(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| {
