@@ -367,3 +367,27 @@ fn a_destination_that_the_rules_no_longer_have_ends_as_given_up() {
     let row = bridge.settled("sales", "gave_up");
     assert!(row["reason"].as_str().unwrap().contains("sales"), "{row}");
 }
+
+#[test]
+fn a_disk_that_hangs_is_503_before_the_sender_gives_up_and_nothing_is_told_twice() {
+    let disk = Disk::sound();
+    let receiver = Receiver::start();
+    let bridge = on(&disk, &receiver);
+    bridge.accepts(call("before").to_string());
+    receiver.received(1);
+    disk.is("hang");
+    let watch = Watch::start();
+    let answer = bridge.post("replicer", call("during").to_string());
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.header("retry-after").is_some());
+    // Replicer gives up after 10 s.
+    assert!(watch.elapsed() < Duration::from_secs(10), "took {:?}", watch.elapsed());
+    assert!(receiver.so_far().len() == 1, "nothing is sent before it is on disk");
+    disk.is("sound");
+    // It was committed after all: told once, and known when it comes again.
+    receiver.received(2);
+    assert_eq!(bridge.post("replicer", call("during").to_string()).json()["duplicate"], true);
+    bridge.accepts(call("after").to_string());
+    receiver.received(3);
+    assert_eq!(bridge.notification_rows().len(), 3);
+}

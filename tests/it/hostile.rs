@@ -261,3 +261,36 @@ fn requests_one_after_another_on_one_connection_are_all_taken() {
     assert_eq!(answers.matches("HTTP/1.1 200").count(), 10);
     receiver.received(10);
 }
+
+#[test]
+fn hostile_bodies_are_never_all_in_memory() {
+    let mut bridge = Bridge::telling(&Receiver::start()).start();
+    alive(&bridge, "before");
+    let id = bridge.process().id();
+    let resident = || {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    let before = resident();
+    std::thread::scope(|scope| {
+        for i in 0..32 {
+            let bridge = &bridge;
+            scope.spawn(move || {
+                // Announced as small or in chunks without end, and 8 MiB all the same.
+                let more = ["content-length: 1000000000\r\n", "transfer-encoding: chunked\r\n"];
+                let mut stream = http::connect(bridge.events()).unwrap();
+                let _ = stream.write_all(head(b"", more[i % 2]).as_bytes());
+                let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+                for _ in 0..128 {
+                    if stream.write_all(chunk.as_bytes()).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64 * 1024, "{grown} kB more than before");
+    alive(&bridge, "after");
+}

@@ -516,3 +516,67 @@ fn an_event_that_matches_no_rule_is_kept_too() {
     assert_eq!(rows[0]["notifications"], 0);
     assert_eq!(bridge.notification_rows().len(), 0);
 }
+
+#[test]
+fn the_secret_of_another_source_is_not_believed() {
+    let receiver = Receiver::start();
+    let rules = format!(
+        "[sources.other]\nkind = \"replicer\"\nsecret = \"the-others-secret\"\n{}",
+        crate::support::bridge::telling(&receiver.url("/slack"), "")
+    );
+    let bridge = Bridge::with_rules(&rules).template("id.hbs", "{{source}} {{id}}").start();
+    let body = call("evt-1").to_string();
+    let post = |path: &str, secret: &str| {
+        let signature = signature(secret.as_bytes(), body.as_bytes());
+        let headers =
+            [("content-type", "application/json"), ("x-replicer-signature", signature.as_str())];
+        bridge.request("POST", path, &headers, body.as_bytes())
+    };
+    assert_eq!(post("/hooks/other", SECRET).status, 401);
+    assert_eq!(post("/hooks/replicer", "the-others-secret").status, 401);
+    assert_eq!(bridge.event_rows().len(), 0);
+    // One id at two sources is two events.
+    for (path, secret) in [("/hooks/other", "the-others-secret"), ("/hooks/replicer", SECRET)] {
+        let answer = post(path, secret);
+        assert_eq!(answer.json(), json!({"received": true, "id": "evt-1"}), "{path}");
+    }
+    let texts: Vec<_> = receiver.received(2).iter().map(|r| r.json()["text"].clone()).collect();
+    assert!(texts.contains(&json!("other evt-1")) && texts.contains(&json!("replicer evt-1")));
+}
+
+#[test]
+fn a_secret_is_rotated_by_reloads_without_a_refused_request() {
+    let receiver = Receiver::start();
+    let mut bridge = Bridge::telling(&receiver)
+        .source("secret = [\"${REPLICER_SIGNING_SECRET}\"]")
+        .env("NEXT_SECRET", "the-next-secret")
+        .start();
+    let file = bridge.path().join("rules.toml");
+    let first = std::fs::read_to_string(&file).unwrap();
+    let post = |bridge: &Bridge, id: &str, secret: &str| {
+        let body = call(id).to_string();
+        let signature = signature(secret.as_bytes(), body.as_bytes());
+        bridge.post_with(&[("x-replicer-signature", &signature)], body.as_bytes()).status
+    };
+    let reload = |bridge: &mut Bridge, secrets: &str, good: &str| {
+        let before = bridge.log().matches("\"reloaded\"").count();
+        let text = first.replace("[\"${REPLICER_SIGNING_SECRET}\"]", secrets);
+        assert_ne!(text, first);
+        std::fs::write(&file, text).unwrap();
+        bridge.process().signal("HUP");
+        let mut posted = 0;
+        // The sender goes on meanwhile.
+        eventually("it is reloaded", || {
+            posted += 1;
+            assert_eq!(post(bridge, &format!("{posted} to {secrets}"), good), 200);
+            (bridge.log().matches("\"reloaded\"").count() > before).then_some(())
+        });
+    };
+    assert_eq!(post(&bridge, "too early", "the-next-secret"), 401);
+    reload(&mut bridge, "[\"${REPLICER_SIGNING_SECRET}\", \"${NEXT_SECRET}\"]", SECRET);
+    assert_eq!(post(&bridge, "new", "the-next-secret"), 200);
+    assert_eq!(post(&bridge, "old", SECRET), 200);
+    reload(&mut bridge, "\"${NEXT_SECRET}\"", "the-next-secret");
+    assert_eq!(post(&bridge, "new, alone", "the-next-secret"), 200);
+    assert_eq!(post(&bridge, "old, late", SECRET), 401, "the old one is of no use any more");
+}

@@ -10,12 +10,15 @@
 
 mod admin;
 mod cli;
+mod clock;
 mod conditions;
 mod crash;
+mod damage;
 mod durability;
 mod explain;
 mod harness;
 mod hostile;
+mod https;
 mod intake;
 mod mail;
 mod secrets;

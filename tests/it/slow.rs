@@ -162,3 +162,30 @@ fn over_the_cap_of_connections_the_bridge_stays_in_order_and_recovers() {
     assert_eq!(bridge.get("/healthz").status, 200);
     drop(idle);
 }
+
+#[test]
+fn without_file_descriptors_it_makes_room_and_goes_on() {
+    let receiver = Receiver::start();
+    let mut bridge = Bridge::telling(&receiver).server("head_timeout = \"60s\"").start();
+    bridge.accepts(call("evt-1").to_string());
+    receiver.received(1);
+    let id = bridge.process().id().to_string();
+    let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+    let limit = format!("--nofile={0}:{0}", open + 20);
+    let limited = std::process::Command::new("prlimit").args(["--pid", &id, &limit]).status();
+    assert!(limited.unwrap().success());
+    let idle: Vec<TcpStream> = (0..200).map(|_| http::connect(bridge.events()).unwrap()).collect();
+    bridge
+        .process()
+        .wait_log_for("accept fails", |line| line.contains("can't accept connections"))
+        .expect("it lives");
+    // Silent connections make room for one that speaks, long before their time is over.
+    let watch = Watch::start();
+    for i in 2..5 {
+        bridge.accepts(call(&format!("evt-{i}")).to_string());
+    }
+    assert!(watch.elapsed() < Duration::from_secs(30), "took {:?}", watch.elapsed());
+    drop(idle);
+    receiver.received(4);
+    assert!(bridge.process().ended().is_none());
+}

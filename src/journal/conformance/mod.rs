@@ -74,6 +74,8 @@ macro_rules! backends {
                 a_second_settlement_changes_nothing,
                 the_settlement_of_an_older_claim_changes_nothing,
                 an_attempt_that_a_crash_cut_off_is_named_and_due_again,
+                a_clock_that_is_set_back_holds_nothing_up,
+                a_clock_that_goes_back_a_little_changes_nothing,
                 a_shadow_is_recorded_and_never_sent,
                 a_key_stays_the_same_and_no_other_notification_has_it,
                 what_waits_for_a_destination_that_is_gone_is_given_up,
@@ -132,9 +134,19 @@ impl Place {
     /// What a kill at this moment would leave.
     fn as_after_a_kill(&self) -> Self {
         let copy = self.fresh();
-        // In this order: the log only grows in these tests, so its copy holds all that the file's copy lacks.
-        for file in ["journal.db", "journal.db-wal"] {
-            std::fs::copy(self.folder.path().join(file), copy.folder.path().join(file)).unwrap();
+        let file = |place: &Self, name| place.folder.path().join(name);
+        // The salts of the log, which change when it starts anew.
+        let log_head =
+            || std::fs::read(file(self, "journal.db-wal")).unwrap().get(..32).map(<[u8]>::to_vec);
+        loop {
+            let before = log_head();
+            // In this order: until the log starts anew, its copy holds all that the file's copy lacks.
+            for name in ["journal.db", "journal.db-wal"] {
+                std::fs::copy(file(self, name), file(&copy, name)).unwrap();
+            }
+            if log_head() == before {
+                break;
+            }
         }
         copy
     }
@@ -164,6 +176,14 @@ impl Bench {
     async fn under(place: Place, keep: Duration, clock: Clock) -> Self {
         let journal = place.open(keep, &clock).await.unwrap();
         Self { place, keep, clock, journal }
+    }
+
+    /// Opens what a kill at this moment leaves, by a clock that shows less than the one before.
+    async fn crash_back(mut self, by: Duration) -> Self {
+        let clock = Clock::simulated(self.now() - by);
+        self = self.crash().await;
+        self.journal.close().await;
+        Self::under(self.place, self.keep, clock).await
     }
 
     /// Closes the journal and opens it again.

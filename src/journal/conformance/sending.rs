@@ -269,6 +269,43 @@ pub(super) async fn an_attempt_that_a_crash_cut_off_is_named_and_due_again(place
     assert_eq!(outcomes, [(1, "interrupted"), (2, "interrupted"), (3, "sent")]);
 }
 
+pub(super) async fn a_clock_that_is_set_back_holds_nothing_up(place: Place) {
+    let bench = Bench::new(place).await;
+    bench.accept("evt-1", &["sales", "office"]).await;
+    let claim = bench.claim("sales").await;
+    sleep(Duration::from_secs(1)).await;
+    bench.settle(claim, Next::RetryAt(bench.now() + Duration::from_secs(30))).await;
+
+    let bench = bench.crash_back(DAY).await;
+    let back = bench.now();
+    // What was due is due, and a wait is as long as it was, however late its end was planned.
+    let office = bench.claim("office").await;
+    assert_eq!((office.attempt, office.created), (1, back), "its age counts from today");
+    let none = bench.journal.claim("sales", 9).await.unwrap();
+    assert_eq!(none.claims.len(), 0);
+    let wait = bench.clock.until(none.next_due.unwrap());
+    assert!(wait <= Duration::from_secs(31), "{wait:?}");
+    sleep(Duration::from_secs(31)).await;
+    let claim = bench.claim("sales").await;
+    assert_eq!(claim.attempt, 2);
+    // What is planned now is planned by today's clock.
+    let at = bench.now() + Duration::from_secs(40);
+    bench.settle(claim, Next::RetryAt(at)).await;
+    assert_eq!(bench.journal.claim("sales", 9).await.unwrap().next_due, Some(at));
+    bench.accept("evt-2", &["office"]).await;
+    assert_eq!(bench.claims("office", 9).await.len(), 1);
+}
+
+pub(super) async fn a_clock_that_goes_back_a_little_changes_nothing(place: Place) {
+    let bench = Bench::new(place).await;
+    bench.accept("evt-1", &["sales"]).await;
+    let claim = bench.claim("sales").await;
+    let at = bench.now() + Duration::from_secs(30);
+    bench.settle(claim, Next::RetryAt(at)).await;
+    let bench = bench.crash_back(Duration::from_secs(3)).await;
+    assert_eq!(bench.journal.claim("sales", 9).await.unwrap().next_due, Some(at));
+}
+
 pub(super) async fn a_shadow_is_recorded_and_never_sent(place: Place) {
     let bench = Bench::new(place).await;
     let mut new = bench.event("evt-1", &["sales", "sales"]);

@@ -22,6 +22,7 @@ impl Store {
         most: usize,
     ) -> rusqlite::Result<Claims> {
         let now = self.now();
+        self.follow_clock(now)?;
         let claims = {
             let mut due = self.connection().prepare_cached(
                 "SELECT n.id, n.event_number, n.rule, n.recipient, n.template, \

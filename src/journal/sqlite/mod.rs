@@ -4,6 +4,7 @@
 //!   what it can do. [`checkpoint`] moves the log into the file on another thread.
 //! - [`read`]: short queries on connections of their own; they never wait for the writer.
 //! - [`open`], [`lock`], [`wal`], [`schema`]: whether a file can be trusted. [`failure`], [`status`]: when it can't.
+//! - [`set_back`]: when the clock can't.
 
 mod accept;
 mod checkpoint;
@@ -14,6 +15,7 @@ mod open;
 mod read;
 mod retention;
 mod schema;
+mod set_back;
 mod status;
 mod store;
 mod wal;
@@ -92,6 +94,9 @@ impl Sqlite {
             let status = Arc::clone(&status);
             Box::new(move || checkpoint::run(&checkpointer, &status, &wants))
         })?;
+        // A kill leaves its log. Processes that are killed again and again would each add to it and never reach the
+        // work after which the writer asks.
+        let _ = wanted.try_send(());
         let writer = Writer::new(store, Arc::clone(&status), wanted);
         let lock = opened.lock;
         let writes = spawn("journal-writer", {

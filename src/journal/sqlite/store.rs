@@ -23,6 +23,10 @@ pub(super) struct Store {
     pub(super) keys: Keys,
     pub(super) next_event: i64,
     pub(super) next_notification: i64,
+    /// The latest time seen, to notice a clock that is set back.
+    pub(super) latest: i64,
+    /// Set in a transaction that noticed it: the time from which `latest` counts anew.
+    pub(super) set_back: Option<i64>,
     /// Where the current pass of retention stands: time and number of the last event that it looked at.
     pub(super) swept: [(i64, i64); 2],
     rulesets: HashMap<Arc<str>, i64>,
@@ -53,6 +57,12 @@ impl Store {
         };
         let event = highest("events", "number", "high_event")?;
         let notification = highest("notifications", "id", "high_notification")?;
+        let latest = conn.query_row(
+            "SELECT coalesce((SELECT max(owed_since, coalesce(started, 0), coalesce(settled, 0)) \
+             FROM notifications ORDER BY id DESC LIMIT 1), 0)",
+            [],
+            |row| row.get(0),
+        )?;
         // Rules of earlier runs decide no new events, until one says otherwise.
         conn.execute("UPDATE rulesets SET last_event = ?1 WHERE last_event IS NULL", [event])?;
         Ok(Self {
@@ -62,6 +72,8 @@ impl Store {
             keys,
             next_event: event + 1,
             next_notification: notification + 1,
+            latest,
+            set_back: None,
             swept: [(i64::MIN, 0); 2],
             rulesets: HashMap::new(),
             ruleset: None,
@@ -97,12 +109,16 @@ impl Store {
         for destination in self.wake.drain(..) {
             status.wake(&destination);
         }
+        if let Some(now) = self.set_back.take() {
+            self.latest = now;
+        }
         std::mem::take(&mut self.events)
     }
 
     /// Undoes the transaction, if there is one, and forgets what was remembered from it.
     pub(super) fn rollback(&mut self) -> rusqlite::Result<()> {
         self.wake.clear();
+        self.set_back = None;
         self.events = 0;
         self.rulesets.clear();
         self.ruleset = None;

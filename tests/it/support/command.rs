@@ -38,9 +38,12 @@ impl Ran {
     }
 }
 
-/// The binary with these arguments and an environment that holds nothing but the search path.
+/// The binary with these arguments and an environment that holds nothing but the search path. `HOOKBELL_TEST_BINARY`
+/// names another one than cargo built for the tests: a release build, a package's.
 pub(crate) fn bare(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hookbell"));
+    let built = env!("CARGO_BIN_EXE_hookbell");
+    let binary = std::env::var_os("HOOKBELL_TEST_BINARY").unwrap_or_else(|| built.into());
+    let mut command = Command::new(binary);
     command.args(args).env_clear();
     if let Some(path) = std::env::var_os("PATH") {
         command.env("PATH", path);

@@ -5,6 +5,7 @@ pub(crate) mod command;
 pub(crate) mod events;
 pub(crate) mod faults;
 pub(crate) mod http;
+pub(crate) mod https;
 pub(crate) mod mail;
 pub(crate) mod metrics;
 pub(crate) mod process;
