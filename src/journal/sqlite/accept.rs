@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 use super::super::{Accepted, DedupeKey, Duplicate, InboxMessage, NewEvent, State, UnknownRow};
 use super::schema::code;
 use super::store::{Store, micros, rows};
-use crate::event::Event;
 use crate::rules::{Decision, Plan};
 
 /// The kind of the key that each event has: its source and id.
@@ -20,59 +19,42 @@ impl Store {
     /// Stores an event with its keys and all that it owes, unless it is known.
     pub(super) fn accept(&mut self, new: &NewEvent) -> rusqlite::Result<Accepted> {
         let event = &new.event;
-        let number = self.next_event;
         let id_key = DedupeKey::new(&event.source, ID, &event.id);
-        if !self.insert_key(id_key, number)? {
-            return self.known_id(id_key, event);
+        if let Some(number) = self.event_of(id_key)? {
+            let same = self.has_body(number, &event.body)?;
+            return self.repeated(number, if same { Duplicate::Same } else { Duplicate::Conflict });
         }
-        let mut keys = Vec::with_capacity(16 * (1 + new.natural_keys.len()));
-        keys.extend_from_slice(&id_key.0);
+        let mut keys = id_key.0.to_vec();
         for key in &new.natural_keys {
-            if keys.as_chunks::<16>().0.contains(&key.0) {
-                continue;
+            if let Some(number) = self.event_of(*key)? {
+                return self.repeated(number, Duplicate::NaturalKey);
             }
-            if !self.insert_key(*key, number)? {
-                for inserted in keys.as_chunks::<16>().0 {
-                    self.execute("DELETE FROM dedupe WHERE key = ?1", [inserted])?;
-                }
-                return self.known(*key, Duplicate::NaturalKey);
+            if !keys.as_chunks().0.contains(&key.0) {
+                keys.extend_from_slice(&key.0);
             }
-            keys.extend_from_slice(&key.0);
         }
+        let number = self.next_event;
         self.insert_event(new, number, &keys)?;
+        self.add_keys(&keys, number)?;
         self.next_event += 1;
         self.count_event();
         self.insert_owed(number, &new.decision)?;
         Ok(Accepted { number, duplicate: None })
     }
 
-    /// Whether the key was new.
-    fn insert_key(&self, key: DedupeKey, number: i64) -> rusqlite::Result<bool> {
-        let inserted = self.change(
-            "INSERT INTO dedupe VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            params![key.0, number],
-        )?;
-        Ok(inserted == 1)
-    }
-
-    fn known_id(&self, key: DedupeKey, event: &Event) -> rusqlite::Result<Accepted> {
+    /// Whether the event of this number came with this body.
+    fn has_body(&self, number: i64, body: &[u8]) -> rusqlite::Result<bool> {
         let same = self
             .connection()
             .prepare_cached(
-                "SELECT coalesce(body = ?2, digest = ?3, 1) FROM events \
-                 WHERE number = (SELECT number FROM dedupe WHERE key = ?1)",
+                "SELECT coalesce(body = ?2, digest = ?3, 1) FROM events WHERE number = ?1",
             )?
-            .query_row(params![key.0, &event.body[..], digest(&event.body)], |row| row.get(0))
-            .optional()?
-            .unwrap_or(true);
-        self.known(key, if same { Duplicate::Same } else { Duplicate::Conflict })
+            .query_row(params![number, body, digest(body)], |row| row.get(0))
+            .optional()?;
+        Ok(same.unwrap_or(true))
     }
 
-    fn known(&self, key: DedupeKey, duplicate: Duplicate) -> rusqlite::Result<Accepted> {
-        let number: i64 = self
-            .connection()
-            .prepare_cached("SELECT number FROM dedupe WHERE key = ?1")?
-            .query_row([key.0], |row| row.get(0))?;
+    fn repeated(&self, number: i64, duplicate: Duplicate) -> rusqlite::Result<Accepted> {
         self.execute(
             match duplicate {
                 Duplicate::Conflict => {

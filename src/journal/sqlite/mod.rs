@@ -1,7 +1,7 @@
 //! The journal in a SQLite file: for one process, and the default.
 //!
-//! - [`writer`]: one thread writes, in groups; [`store`] is its connection, [`accept`], [`lane`] and [`retention`] are
-//!   what it can do. [`checkpoint`] moves the log into the file on another thread.
+//! - [`writer`]: one thread writes, in groups; [`store`] is its connection, [`accept`], [`known`], [`lane`] and
+//!   [`retention`] are what it can do. [`checkpoint`] moves the log into the file on another thread.
 //! - [`read`]: short queries on connections of their own; they never wait for the writer.
 //! - [`open`], [`lock`], [`wal`], [`schema`]: whether a file can be trusted. [`failure`], [`status`]: when it can't.
 //! - [`set_back`]: when the clock can't.
@@ -9,6 +9,7 @@
 mod accept;
 mod checkpoint;
 mod failure;
+mod known;
 mod lane;
 mod lock;
 mod open;
@@ -97,12 +98,12 @@ impl Sqlite {
         // A kill leaves its log. Processes that are killed again and again would each add to it and never reach the
         // work after which the writer asks.
         let _ = wanted.try_send(());
-        let writer = Writer::new(store, Arc::clone(&status), wanted);
+        let runtime = tokio::runtime::Handle::current();
+        let writer = Writer::new(store, Arc::clone(&status), runtime.clone(), wanted);
         let lock = opened.lock;
         let writes = spawn("journal-writer", {
             let status = Arc::clone(&status);
             // A simulated clock follows the runtime's time.
-            let runtime = tokio::runtime::Handle::current();
             Box::new(move || {
                 let _context = runtime.enter();
                 let alarm = Alarm(&status);

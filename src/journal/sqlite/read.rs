@@ -15,6 +15,7 @@ use super::super::{
 };
 use super::accept::ID;
 use super::failure::{Reach, reach};
+use super::known::number_in_table;
 use super::schema::{code, state};
 use super::status::Status;
 use super::store::{Keys, micros, timestamp};
@@ -191,7 +192,7 @@ fn events(conn: &Connection, filter: EventFilter) -> rusqlite::Result<Vec<EventR
     .collect()
 }
 
-/// The numbers of the events with this id, by their dedupe keys.
+/// The numbers of the events with this id, by their dedupe keys; the newest by their rows, which alone have theirs.
 fn number_of(conn: &Connection, source: Option<&str>, id: &str) -> rusqlite::Result<Vec<i64>> {
     let sources: Vec<String> = match source {
         Some(source) => vec![source.to_owned()],
@@ -200,11 +201,15 @@ fn number_of(conn: &Connection, source: Option<&str>, id: &str) -> rusqlite::Res
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?,
     };
-    let mut find = conn.prepare_cached("SELECT number FROM dedupe WHERE key = ?1")?;
-    let mut numbers = Vec::new();
+    let mut numbers: Vec<i64> = conn
+        .prepare_cached(
+            "SELECT number FROM events \
+             WHERE number > (SELECT value FROM meta WHERE key = 'keyed') AND id = ?1",
+        )?
+        .query_map([id], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
     for source in sources {
-        let key = DedupeKey::new(&source, ID, id);
-        numbers.extend(find.query_row([key.0], |row| row.get::<_, i64>(0)).optional()?);
+        numbers.extend(number_in_table(conn, DedupeKey::new(&source, ID, id))?);
     }
     Ok(numbers)
 }

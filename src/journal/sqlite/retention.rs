@@ -141,13 +141,7 @@ impl Store {
             .prepare_cached("DELETE FROM events WHERE number = ?1 RETURNING keys")?
             .query_row([number], |row| row.get(0))
             .optional()?;
-        for key in keys.unwrap_or_default().as_chunks::<16>().0 {
-            self.execute(
-                "DELETE FROM dedupe WHERE key = ?1 AND number = ?2",
-                params![key, number],
-            )?;
-        }
-        Ok(())
+        self.remove_keys(&keys.unwrap_or_default(), number)
     }
 
     /// At the end of a pass: old inbox messages, rules that decided no event any more, and the highest numbers.

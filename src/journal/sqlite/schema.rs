@@ -19,6 +19,8 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY) WITHOUT ROWID;
 INSERT INTO meta VALUES ('journal_id', randomblob(16));
 -- The highest numbers ever given out, as of the last sweep: a number isn't used twice.
 INSERT INTO meta VALUES ('high_event', 0), ('high_notification', 0);
+-- The table dedupe has the keys of the events up to this number; those of later ones stand in their rows only.
+INSERT INTO meta VALUES ('keyed', 0);
 
 -- last_event is null while the rules may still decide new events.
 CREATE TABLE rulesets (

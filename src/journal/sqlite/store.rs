@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::known::NewKeys;
 use super::status::Status;
 use super::writer::Sync;
 use crate::clock::Clock;
@@ -32,6 +33,8 @@ pub(super) struct Store {
     rulesets: HashMap<Arc<str>, i64>,
     ruleset: Option<i64>,
     sources: HashSet<Arc<str>>,
+    /// None until they are needed, and after a rollback.
+    new_keys: Option<NewKeys>,
     /// Lanes to wake after the commit.
     wake: Vec<Arc<str>>,
     events: usize,
@@ -78,6 +81,7 @@ impl Store {
             rulesets: HashMap::new(),
             ruleset: None,
             sources: HashSet::new(),
+            new_keys: None,
             wake: Vec::new(),
             events: 0,
             sync: None,
@@ -123,6 +127,7 @@ impl Store {
         self.rulesets.clear();
         self.ruleset = None;
         self.sources.clear();
+        self.new_keys = None;
         self.swept = [(i64::MIN, 0); 2];
         // Many errors end the transaction by themselves.
         if self.conn.is_autocommit() { Ok(()) } else { self.conn.execute_batch("ROLLBACK") }
@@ -157,6 +162,14 @@ impl Store {
     /// Another new event is in this transaction.
     pub(super) fn count_event(&mut self) {
         self.events += 1;
+    }
+
+    /// The dedupe keys that are not in their table yet.
+    pub(super) fn new_keys(&mut self) -> rusqlite::Result<&mut NewKeys> {
+        if self.new_keys.is_none() {
+            self.new_keys = Some(NewKeys::read(&self.conn)?);
+        }
+        self.new_keys.as_mut().ok_or(rusqlite::Error::InvalidQuery)
     }
 
     /// Keeps the name of a source, by which events are found later.

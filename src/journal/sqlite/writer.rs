@@ -1,7 +1,7 @@
 //! The one thread that writes: takes what is queued, commits it together, then answers.
 //!
-//! A batch is whatever waits when the writer is free, so it commits at once when idle and in groups under load. What
-//! the batch holds decides whether its commit waits for the disk: a new event, a retry and the rules' text do
+//! A batch is whatever waits when the writer is free, so it commits at once when idle and in groups under load (where
+//! it also waits a moment, see [`COMPANY`]). What the batch holds decides whether its commit waits for the disk: a new event, a retry and the rules' text do
 //! ([`Sync::Disk`]); claims and settlements need not ([`Sync::Process`]): they survive `kill -9`, and after a power
 //! cut a lost one means at most a repeated attempt under the same idempotency key.
 //!
@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -23,13 +24,23 @@ use super::store::Store;
 
 /// The most operations in one commit: bounds how long the first of them waits for the others.
 const BATCH: usize = 256;
+/// The last batch had so many operations: the journal is busy, and a smaller one than [`ENOUGH`] waits a moment for
+/// company. Else, of those who wait for an answer, one half would always be on its way while the other is committed,
+/// and claims and settlements, whose commits are quick, would go in ones and twos. Each commit costs an fsync and the
+/// pages that every commit writes.
+const BUSY: usize = 8;
+/// So many operations are company enough.
+const ENOUGH: usize = 64;
+/// How long a batch waits for company: a fraction of what a commit takes.
+const COMPANY: Duration = Duration::from_micros(300);
 /// How often held-back settlements are tried while the journal can't write.
 const AGAIN: Duration = Duration::from_millis(250);
 /// So many operations after the last checkpoint, the checkpointer has something worth its fsyncs.
 const CHECKPOINT_AFTER: usize = 1_000;
-/// Pages in the log past which the writer itself checkpoints between two batches (64 MB). Only a checkpoint that
+/// Pages in the log past which the writer itself checkpoints between two batches (8 MB). Only a checkpoint that
 /// no write overtakes lets SQLite start the log anew, so under steady load the checkpointer alone never gets there.
-const LOG_PAGES: u64 = 16_000;
+/// A short log is written over and over: that needs no new blocks, which each fsync of a growing file has to record.
+const LOG_PAGES: u64 = 2_000;
 
 /// How safe a commit must be before it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,18 +116,38 @@ pub(super) enum Order {
     End,
 }
 
+/// Adds what waits to the batch, as far as there is room; whether the writer is to end.
+fn gather(orders: &mut mpsc::Receiver<Order>, batch: &mut Vec<Op>) -> bool {
+    while batch.len() < BATCH {
+        match orders.try_recv() {
+            Ok(Order::Write(op)) => batch.push(op),
+            Ok(Order::End) => return true,
+            Err(_) => break,
+        }
+    }
+    false
+}
+
 /// The writer's state.
 pub(super) struct Writer {
     store: Store,
     status: Arc<Status>,
+    runtime: Handle,
     checkpoint: SyncSender<()>,
     since_checkpoint: usize,
+    /// How many operations the last batch had.
+    last: usize,
     held: Vec<Op>,
 }
 
 impl Writer {
-    pub(super) fn new(store: Store, status: Arc<Status>, checkpoint: SyncSender<()>) -> Self {
-        Self { store, status, checkpoint, since_checkpoint: 0, held: Vec::new() }
+    pub(super) fn new(
+        store: Store,
+        status: Arc<Status>,
+        runtime: Handle,
+        checkpoint: SyncSender<()>,
+    ) -> Self {
+        Self { store, status, runtime, checkpoint, since_checkpoint: 0, last: 0, held: Vec::new() }
     }
 
     /// Writes until told to end or until nobody is left who could ask; gives the store back.
@@ -135,13 +166,12 @@ impl Writer {
                 ending = orders.is_closed() && orders.is_empty();
                 batch.append(&mut self.held);
             }
-            while !ending && batch.len() < BATCH {
-                match orders.try_recv() {
-                    Ok(Order::Write(op)) => batch.push(op),
-                    Ok(Order::End) => ending = true,
-                    Err(_) => break,
-                }
+            ending |= gather(&mut orders, &mut batch);
+            if self.last >= BUSY && batch.len() < ENOUGH {
+                std::thread::sleep(COMPANY);
+                ending |= gather(&mut orders, &mut batch);
             }
+            self.last = batch.len();
             self.write(std::mem::take(&mut batch));
         }
         orders.close();
@@ -186,14 +216,23 @@ impl Writer {
         let events = self.store.committed(&self.status);
         self.status.written();
         self.since_checkpoint += batch.len();
-        for op in batch {
-            op.task.answer(Ok(()));
-        }
+        self.answer(batch);
         if let Some(observe) = self.status.observer.get() {
             observe(Commit { elapsed: begun.elapsed(), events });
         }
         if self.since_checkpoint >= CHECKPOINT_AFTER {
             self.checkpoint();
+        }
+    }
+
+    /// Tells all of a batch. A task of the runtime does it, as waking each caller from this thread would take a lock
+    /// and often a system call for each.
+    fn answer(&self, batch: Vec<Op>) {
+        let answer = |batch: Vec<Op>| batch.into_iter().for_each(|op| op.task.answer(Ok(())));
+        if batch.len() == 1 {
+            answer(batch);
+        } else {
+            self.runtime.spawn(async move { answer(batch) });
         }
     }
 
