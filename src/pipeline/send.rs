@@ -119,7 +119,10 @@ impl Sender {
         let limit = destination.timeout;
         match &destination.transport {
             Transport::Http(target) => self.http(target, limit, outgoing, progress).await,
-            Transport::Smtp(target) => smtp::send(target, limit, outgoing, progress).await,
+            // On the heap: a mail's conversation takes several kilobytes, which every attempt would carry about.
+            Transport::Smtp(target) => {
+                Box::pin(smtp::send(target, limit, outgoing, progress)).await
+            }
             Transport::Console => {
                 show::on_console(outgoing);
                 Attempted::sent("shown on the console")

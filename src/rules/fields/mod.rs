@@ -8,7 +8,6 @@
 
 mod number;
 mod read;
-mod symbol;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -19,8 +18,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use self::number::{Decimal, Number, OwnedNumber};
-pub use self::symbol::{Found, Interner, Scalar, Symbol, Symbols};
+pub use self::number::{Decimal, Number};
 pub use self::value::{Value, Values};
 use crate::event::Event;
 

@@ -280,13 +280,20 @@ fn syntax(text: &str, error: &serde_json::Error) -> Refusal {
 /// Whether `text`, which the ignoring reader took, might be refused or read differently as a `Value`: deep nesting,
 /// a lone surrogate, or a key of serde_json's own (which may hide behind escapes of ASCII characters).
 fn needs_a_full_check(text: &str) -> bool {
-    let brackets = text.bytes().filter(|b| matches!(b, b'{' | b'[')).count();
-    brackets > MAX_DEPTH
-        || text.contains("$serde_json")
-        || text.match_indices("\\u").any(|(at, _)| {
+    brackets(text) > MAX_DEPTH
+        // Looking for a single character first is several times faster.
+        || (text.contains('$') && text.contains("$serde_json"))
+        || (text.contains('\\') && text.match_indices("\\u").any(|(at, _)| {
             let digits = &text.as_bytes()[at + 2..];
             matches!(digits, [b'd' | b'D', ..] | [b'0', b'0', b'2'..=b'7', ..])
-        })
+        }))
+}
+
+/// How many objects and arrays begin in the text, counting those in strings too. Sums of bytes are added many at once
+/// by the processor, where a count in a `usize` is not.
+fn brackets(text: &str) -> usize {
+    let opens = |byte: &u8| u8::from(matches!(byte, b'{' | b'['));
+    text.as_bytes().chunks(255).map(|some| usize::from(some.iter().map(opens).sum::<u8>())).sum()
 }
 
 fn full_check(text: &str) -> Result<(), Refusal> {

@@ -1,8 +1,5 @@
 //! What the language means: tables.
 
-mod beside_cel;
-mod document;
-pub(in crate::rules) mod generate;
 mod properties;
 mod refused;
 

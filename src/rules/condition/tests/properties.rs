@@ -2,8 +2,167 @@
 
 use proptest::prelude::*;
 
-use super::generate::{body, condition, soup};
 use super::*;
+
+/// Texts that look like conditions more often than chance would have it.
+fn soup() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        proptest::sample::select(vec![
+            "a",
+            "b.c",
+            "data",
+            "event",
+            "==",
+            "!=",
+            "<",
+            ">=",
+            "in",
+            "and",
+            "or",
+            "not",
+            "&&",
+            "||",
+            "!",
+            "(",
+            ")",
+            "[",
+            "]",
+            ",",
+            ".",
+            "?",
+            ":",
+            "-",
+            "+",
+            "=",
+            "1",
+            "2.5e3",
+            "0x1f",
+            "1u",
+            "\"t\"",
+            "'",
+            "\"",
+            "\\",
+            "r\"\\d\"",
+            "true",
+            "null",
+            "has(",
+            "size(",
+            ".size()",
+            ".contains(",
+            ".matches(",
+            ".lowerAscii()",
+            ".exists(",
+            "is",
+            "like",
+            "NOT",
+            "True",
+            "//",
+            "\n",
+            "\"\"\"",
+            "{",
+            "ß",
+            "“",
+            "timestamp(",
+            "[0]",
+            "[\"k\"]",
+        ])
+        .prop_map(str::to_owned),
+        "\\PC{0,3}",
+    ];
+    (proptest::collection::vec(piece, 0..24), any::<bool>())
+        .prop_map(|(pieces, spaced)| pieces.join(if spaced { " " } else { "" }))
+}
+
+/// Conditions that are right, without impossible types.
+fn condition() -> impl Strategy<Value = String> {
+    let field = || {
+        proptest::sample::select(vec![
+            "a",
+            "b",
+            "c",
+            "m.x",
+            "m[\"y z\"]",
+            "l[1]",
+            "l",
+            "id",
+            "data.id",
+        ])
+    };
+    let literal = || {
+        proptest::sample::select(vec![
+            "null",
+            "true",
+            "1",
+            "-2.50",
+            "1e2",
+            "007",
+            "\"a\"",
+            "'q\\n\"'",
+            "r'\\'",
+            "[1, \"a\"]",
+            "[]",
+        ])
+    };
+    let leaf = prop_oneof![
+        field().prop_map(str::to_owned),
+        (field(), proptest::sample::select(vec!["==", "!="]), literal())
+            .prop_map(|(a, o, b)| format!("{a} {o} {b}")),
+        (literal(), field()).prop_map(|(a, b)| format!("{a} == {b}")),
+        (
+            field(),
+            proptest::sample::select(vec!["<", "<=", ">", ">="]),
+            proptest::sample::select(vec!["1", "2.5", "\"a\""])
+        )
+            .prop_map(|(a, o, b)| format!("{a} {o} {b}")),
+        (field(), field()).prop_map(|(a, b)| format!("{a} <= {b}")),
+        (field(), field(), literal()).prop_map(|(a, b, c)| format!("{a} in [{b}, {c}]")),
+        (literal(), field()).prop_map(|(a, b)| format!("{a} in {b}")),
+        field().prop_map(|a| format!("has({a})")),
+        (field(), proptest::sample::select(vec!["startsWith", "endsWith", "contains", "matches"]))
+            .prop_map(|(a, f)| format!("{a}.{f}(\"a\")")),
+        field().prop_map(|a| format!("size({a}) > 1")),
+        field().prop_map(|a| format!("{a}.lowerAscii() == \"a\"")),
+        Just("true".to_owned()),
+        Just("false".to_owned()),
+    ];
+    leaf.prop_recursive(4, 24, 3, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a}) and ({b})")),
+            (inner.clone(), inner.clone(), inner.clone())
+                .prop_map(|(a, b, c)| format!("({a}) || ({b}) || ({c})")),
+            inner.clone().prop_map(|a| format!("not ({a})")),
+            (inner.clone(), inner).prop_map(|(a, b)| format!("({a}) == ({b})")),
+        ]
+    })
+}
+
+fn body() -> impl Strategy<Value = String> {
+    let value = || {
+        proptest::sample::select(vec![
+            "null",
+            "true",
+            "false",
+            "1",
+            "2.5",
+            "100",
+            "-2.5",
+            "1e400",
+            "\"a\"",
+            "\"A\"",
+            "\"\\u0061\"",
+            "[1,\"a\"]",
+            "[]",
+            "{\"x\":1}",
+            "{\"x\":\"a\",\"y z\":null}",
+        ])
+    };
+    let key = proptest::sample::select(vec!["a", "b", "c", "m", "l", "id"]);
+    proptest::collection::vec((key, value()), 0..7).prop_map(|members| {
+        let members: Vec<_> =
+            members.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+        format!("{{\"data\": {{{}}}}}", members.join(", "))
+    })
+}
 
 proptest! {
     #[test]
