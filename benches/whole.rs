@@ -51,16 +51,34 @@ fn main() {
     } else {
         Plan { rounds: 5, requests: 60_000 }
     };
-    binary_size();
-    idle(if quick { 5 } else { 20 });
-    runtime.block_on(latency(if quick { 50 } else { 300 }));
-    for connections in [64, 512] {
-        runtime.block_on(accept(&plan, connections));
+    let only = args.iter().position(|a| a == "--only").map(|at| args[at + 1].clone());
+    let wanted = |measure: &str| only.as_deref().is_none_or(|only| only == measure);
+    if wanted("size") {
+        binary_size();
     }
-    runtime.block_on(whole_way(&plan));
+    if wanted("idle") {
+        idle(if quick { 5 } else { 20 });
+    }
+    if wanted("latency") {
+        runtime.block_on(latency(if quick { 50 } else { 300 }));
+    }
+    for (measure, connections) in [("accept-64", 64), ("accept-512", 512)] {
+        if wanted(measure) {
+            runtime.block_on(accept(&plan, connections));
+        }
+    }
+    if wanted("whole-way") {
+        runtime.block_on(whole_way(&plan));
+    }
     if million {
         runtime.block_on(start_with_a_million());
     }
+}
+
+/// The binary under test: the one built with this program, or another one to compare it with.
+fn hookbell() -> PathBuf {
+    std::env::var_os("HOOKBELL_BENCH")
+        .map_or_else(|| env!("CARGO_BIN_EXE_hookbell").into(), PathBuf::from)
 }
 
 struct Plan {
@@ -176,7 +194,7 @@ fn start_bridge(when: bool, target: SocketAddr) -> Bridge {
 /// Starts `hookbell run`; says how long it took to be ready.
 fn run(config: &Path) -> (Server, Duration) {
     let began = Instant::now();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hookbell"))
+    let mut child = Command::new(hookbell())
         .args(["run", "--config"])
         .arg(config)
         .stdout(Stdio::null())
@@ -372,7 +390,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 // The measures.
 
 fn binary_size() {
-    let bytes = std::fs::metadata(env!("CARGO_BIN_EXE_hookbell")).unwrap().len();
+    let bytes = std::fs::metadata(hookbell()).unwrap().len();
     println!(
         "binary                       {:.2} MB",
         f64::from(u32::try_from(bytes / 1000).unwrap()) / 1000.0
@@ -530,22 +548,59 @@ async fn whole_way(plan: &Plan) {
     println!("whole way                    CPU {:.2} × raw hyper", median(cpu));
 }
 
-/// From exec to ready with a million events in the journal; after SIGKILL, so with a recovery.
+/// From exec to ready with a million events in the journal and 100,000 notifications still owed, each time after a
+/// SIGKILL. The first events come in over HTTP; the million is copied from one of them by SQL, which takes a minute
+/// where accepts would take several; then enough come in over HTTP that the log and the keys which must be read at
+/// the start are at their longest.
 async fn start_with_a_million() {
-    let bridge = start_bridge(false, "127.0.0.1:9".parse().unwrap());
-    load(bridge.server.address, bridge.server.child.id(), "/hooks/replicer", 64, 1_000_000).await;
+    let bridge = start_bridge(true, "127.0.0.1:9".parse().unwrap());
+    load(bridge.server.address, bridge.server.child.id(), "/hooks/replicer", 1, 1).await;
     let Bridge { server, _folder, config } = bridge;
+    drop(server);
+    let began = Instant::now();
+    fill(&config.with_file_name("hookbell.db")).unwrap();
+    eprintln!("  filled in {:.0} s", began.elapsed().as_secs_f64());
+    let (server, _) = run(&config);
+    load(server.address, server.child.id(), "/hooks/replicer", 64, 16_000).await;
     drop(server);
     let took: Vec<f64> = (0..7)
         .map(|_| {
             let (server, took) = run(&config);
+            eprintln!("  ready in {took:?}, RSS {} KiB", resident_kib(server.child.id()));
             drop(server);
             took.as_secs_f64() * 1e3
         })
         .collect();
     println!(
-        "start, a million events      first after kill -9 {:.0} ms, median {:.0} ms",
+        "start, a million events      first after the load and kill -9 {:.0} ms, median {:.0} ms",
         took[0],
         median(took.clone())
     );
+}
+
+/// Copies the one event of a journal a million times, with its notification: a tenth waits for a later attempt, the
+/// others are sent.
+fn fill(journal: &Path) -> rusqlite::Result<()> {
+    let journal = rusqlite::Connection::open(journal)?;
+    journal.execute_batch(
+        "PRAGMA synchronous = OFF; PRAGMA cache_size = -200000;
+         BEGIN;
+         CREATE TEMP TABLE n AS WITH RECURSIVE c (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n < 1000000)
+             SELECT n FROM c;
+         INSERT INTO events (number, source, id, kind, time, received, rules, notifications, keys, body)
+             SELECT n, source, id || n, kind, time, received + n, rules, notifications, randomblob(32), body
+             FROM n, events WHERE number = 1;
+         INSERT INTO dedupe SELECT substr(keys, 1, 16), number FROM events WHERE number > 1 ORDER BY 1;
+         INSERT INTO dedupe SELECT substr(keys, 17, 16), number FROM events WHERE number > 1 ORDER BY 1;
+         UPDATE meta SET value = 1000000 WHERE key = 'keyed';
+         INSERT INTO notifications (id, event_number, rule, destination, template, state, due, created, owed_since,
+                 started, settled, attempts)
+             SELECT n, n, rule, destination, template, iif(n % 10, 2, 0), iif(n % 10, NULL, created + 3600000000 + n),
+                 created, owed_since, created, iif(n % 10, created, NULL), 1
+             FROM n, notifications WHERE id = 1;
+         INSERT INTO attempts SELECT id, 1, started, started, iif(state, 'sent', 'retry'), NULL, '200 ok', NULL
+             FROM notifications WHERE id > 1;
+         COMMIT;
+         PRAGMA wal_checkpoint(TRUNCATE);",
+    )
 }
