@@ -48,10 +48,10 @@ pub(super) fn rules(root: &mut Table<'_>, world: &World<'_>) -> (Vec<Draft>, Rul
     let mut drafts: Vec<Draft> = Vec::new();
     let mut rules = Vec::new();
     let mut fields = Fields::default();
-    let Some(section) = root.get("rules") else { return (drafts, RuleSet { rules, fields }) };
+    let Some(section) = root.get("rules") else { return (drafts, RuleSet::new(rules, fields)) };
     if !section.is_list() {
         section.wrong_type::<()>("a list of tables (`[[rules]]`)");
-        return (drafts, RuleSet { rules, fields });
+        return (drafts, RuleSet::new(rules, fields));
     }
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (at, item) in section.items().iter().enumerate() {
@@ -68,7 +68,7 @@ pub(super) fn rules(root: &mut Table<'_>, world: &World<'_>) -> (Vec<Draft>, Rul
         rules.push(rule(&draft, when, world));
         drafts.push(draft);
     }
-    (drafts, RuleSet { rules, fields })
+    (drafts, RuleSet::new(rules, fields))
 }
 
 /// The rule itself. What it names but isn't there has been noted, and then no rule of the file is used.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 pub mod condition;
 pub mod explain;
 pub mod fields;
+mod index;
 pub mod provider;
 pub mod retry;
 pub mod rule;

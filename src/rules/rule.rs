@@ -1,9 +1,11 @@
 //! A rule: a condition on events and whom to notify when it holds.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::condition::{Condition, Truth};
 use super::fields::{Fields, Values};
+use super::index::Index;
 use super::provider::Destination;
 use super::{Decision, Owed, Plan, Unknown};
 use crate::event::Event;
@@ -41,39 +43,48 @@ pub struct TypePattern {
     pub text: Arc<str>,
 }
 
-/// The rules of a file in order, and the fields that their conditions read.
+/// The rules of a file in order, the fields that their conditions read, and an index over both.
 #[derive(Debug, Default)]
 pub struct RuleSet {
-    /// In the order of the file.
+    /// In the order of the file. The index is made of them, so they must stay as they are.
     pub rules: Vec<Rule>,
     /// Every path that any condition names; one pass over the body reads them all.
     pub fields: Fields,
+    index: Index,
 }
 
 impl RuleSet {
-    /// Walks the rules in order.
+    /// The rules of a file, whose conditions were compiled with `fields`.
+    pub fn new(rules: Vec<Rule>, fields: Fields) -> Self {
+        let index = Index::build(&rules);
+        Self { rules, fields, index }
+    }
+
+    /// What evaluating every rule in order gives; only those are looked at that can be true or unknown.
     pub fn decide(&self, event: &Event, destinations: &[Arc<Destination>]) -> Decision {
         let mut decision = Decision::default();
-        // The body is read when the first condition asks for it, and only once.
-        let mut values = None;
-        for rule in self.rules.iter().filter(|rule| rule.applies_to(event)) {
-            let truth = match &rule.when {
-                None => Truth::True,
-                Some(condition) => {
-                    let values = values.get_or_insert_with(|| self.read(event));
-                    let truth = condition.eval(values);
-                    if truth == Truth::Unknown {
-                        let fields = condition.unknown_fields(values);
-                        decision.unknown.push(Unknown { rule: Arc::clone(&rule.name), fields });
-                    }
-                    truth
+        // The body is read when it is first asked for, and only once.
+        let read = OnceCell::new();
+        let facts = || read.get_or_init(|| self.index.facts(self.read(event)));
+        let candidates = self.index.candidates(&event.kind, facts);
+        for at in candidates.in_order() {
+            let rule = &self.rules[at];
+            if !rule.takes_from(&event.source) {
+                continue;
+            }
+            match self.index.truth(at, facts) {
+                Some(Truth::False) => continue,
+                Some(Truth::Unknown) => {
+                    let fields = rule.when.as_ref().map(|w| w.unknown_fields(&facts().values));
+                    let (rule, fields) = (Arc::clone(&rule.name), fields.unwrap_or_default());
+                    decision.unknown.push(Unknown { rule, fields });
+                    continue;
                 }
-            };
-            if truth == Truth::True {
-                rule.owe(destinations, &mut decision.owed);
-                if rule.stop && !rule.shadow {
-                    break;
-                }
+                Some(Truth::True) | None => {}
+            }
+            rule.owe(destinations, &mut decision.owed);
+            if rule.stop && !rule.shadow {
+                break;
             }
         }
         decision
@@ -90,7 +101,11 @@ impl Rule {
     pub fn applies_to(&self, event: &Event) -> bool {
         self.enabled
             && (self.on.is_empty() || self.on.iter().any(|on| on.matches(&event.kind)))
-            && (self.sources.is_empty() || self.sources.contains(&event.source))
+            && self.takes_from(&event.source)
+    }
+
+    fn takes_from(&self, source: &Arc<str>) -> bool {
+        self.sources.is_empty() || self.sources.contains(source)
     }
 
     /// One notification for each recipient of each destination.
@@ -134,7 +149,7 @@ impl TypePattern {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use hyper::body::Bytes;
@@ -145,7 +160,7 @@ mod tests {
     use crate::rules::retry::RetryPolicy;
     use crate::rules::template::Channel;
 
-    fn destination(name: &str, recipients: &[&str]) -> Arc<Destination> {
+    pub(in crate::rules) fn destination(name: &str, recipients: &[&str]) -> Arc<Destination> {
         let minute = Duration::from_secs(60);
         Arc::new(Destination {
             name: name.into(),
@@ -175,12 +190,13 @@ mod tests {
     }
 
     /// Rules named `0`, `1`, … with a condition each, to the destinations 0 (no recipients) and 1 (two).
-    fn set(conditions: &[&str]) -> RuleSet {
-        let mut set = RuleSet::default();
+    fn set(conditions: &[&str], change: impl Fn(&mut [Rule])) -> RuleSet {
+        let mut fields = Fields::default();
+        let mut rules = Vec::new();
         for (at, condition) in conditions.iter().enumerate() {
-            let when = Condition::compile(condition, &mut set.fields).ok();
+            let when = Condition::compile(condition, &mut fields).ok();
             assert_eq!(when.is_none(), condition.is_empty(), "{condition}");
-            set.rules.push(Rule {
+            rules.push(Rule {
                 name: at.to_string().into(),
                 on: Vec::new(),
                 sources: Vec::new(),
@@ -192,7 +208,8 @@ mod tests {
                 shadow: false,
             });
         }
-        set
+        change(&mut rules);
+        RuleSet::new(rules, fields)
     }
 
     fn decide(set: &RuleSet, event: &Event) -> (Vec<String>, Vec<String>) {
@@ -214,7 +231,7 @@ mod tests {
 
     #[test]
     fn every_matching_rule_owes_each_recipient_one_notification_in_order() {
-        let set = set(&["duration > 60", "duration > 600", ""]);
+        let set = set(&["duration > 60", "duration > 600", ""], |_| ());
         let (owed, unknown) = decide(&set, &event("call.ended", r#"{"duration":75}"#));
         let expected =
             ["0 sales", "0 manager+1", "0 manager+2", "2 sales", "2 manager+1", "2 manager+2"];
@@ -224,8 +241,8 @@ mod tests {
 
     #[test]
     fn an_unknown_rule_owes_nothing_names_its_fields_and_stops_nobody() {
-        let mut set = set(&["duration > 60 and sentiment.contains(\"x\")", "answered"]);
-        set.rules[0].stop = true;
+        let conditions = ["duration > 60 and sentiment.contains(\"x\")", "answered"];
+        let set = set(&conditions, |rules| rules[0].stop = true);
         let (owed, unknown) = decide(&set, &event("call.ended", r#"{"answered":true}"#));
         assert_eq!(owed, ["1 sales", "1 manager+1", "1 manager+2"]);
         assert_eq!(unknown, ["0: duration sentiment"]);
@@ -233,31 +250,39 @@ mod tests {
 
     #[test]
     fn stop_ends_the_walk_only_after_a_match_and_never_from_a_shadow() {
-        let mut set = set(&["a", "b", "c"]);
-        for rule in &mut set.rules {
-            rule.stop = true;
-            rule.to = vec![0];
-        }
+        let with = |shadow: bool, enabled: bool| {
+            set(&["a", "b", "c"], |rules| {
+                for rule in rules.iter_mut() {
+                    rule.stop = true;
+                    rule.to = vec![0];
+                }
+                rules[0].shadow = shadow;
+                rules[1].enabled = enabled;
+            })
+        };
         let all = event("x", r#"{"a":true,"b":true,"c":true}"#);
-        assert_eq!(decide(&set, &all).0, ["0 sales"]);
-        assert_eq!(decide(&set, &event("x", r#"{"a":false,"b":true,"c":true}"#)).0, ["1 sales"]);
-        set.rules[0].shadow = true;
-        assert_eq!(decide(&set, &all).0, ["0 sales (shadow)", "1 sales"]);
-        set.rules[1].enabled = false;
-        assert_eq!(decide(&set, &all).0, ["0 sales (shadow)", "2 sales"]);
+        let second = event("x", r#"{"a":false,"b":true,"c":true}"#);
+        assert_eq!(decide(&with(false, true), &all).0, ["0 sales"]);
+        assert_eq!(decide(&with(false, true), &second).0, ["1 sales"]);
+        assert_eq!(decide(&with(true, true), &all).0, ["0 sales (shadow)", "1 sales"]);
+        assert_eq!(decide(&with(true, false), &all).0, ["0 sales (shadow)", "2 sales"]);
     }
 
     #[test]
     fn types_and_sources_narrow_a_rule_before_its_condition() {
-        let mut set = set(&["nothing > 1", ""]);
-        set.rules[0].on = vec![TypePattern { text: "sms.*".into() }];
-        set.rules[1].sources = vec!["other".into()];
-        let (owed, unknown) = decide(&set, &event("call.ended", "{}"));
+        let with = |sources: &[&str], on: &[&str]| {
+            set(&["nothing > 1", ""], |rules| {
+                rules[0].on = vec![TypePattern { text: "sms.*".into() }];
+                rules[1].sources = sources.iter().map(|source| (*source).into()).collect();
+                rules[1].on = on.iter().map(|text| TypePattern { text: (*text).into() }).collect();
+            })
+        };
+        let event = event("call.ended", "{}");
+        let (owed, unknown) = decide(&with(&["other"], &[]), &event);
         assert!(owed.is_empty() && unknown.is_empty());
-        set.rules[1].sources.push("replicer".into());
-        set.rules[1].on =
-            vec![TypePattern { text: "sms.*".into() }, TypePattern { text: "call.ended".into() }];
-        assert_eq!(decide(&set, &event("call.ended", "{}")).0.len(), 3);
+        let (owed, _) = decide(&with(&["other", "replicer"], &["sms.*", "call.ended"]), &event);
+        assert_eq!(owed.len(), 3);
+        assert!(decide(&with(&["replicer"], &["sms.*"]), &event).0.is_empty());
     }
 
     #[test]

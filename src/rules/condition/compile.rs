@@ -29,9 +29,9 @@ pub(super) struct Part {
 
 #[derive(Debug)]
 pub(super) enum Test {
-    And(Vec<Part>),
-    Or(Vec<Part>),
-    Not(Box<Part>),
+    And(Vec<Arc<Part>>),
+    Or(Vec<Arc<Part>>),
+    Not(Arc<Part>),
     Constant(bool),
     /// A field that stands alone.
     Flag(Operand),
@@ -137,9 +137,13 @@ impl Compiler<'_> {
     /// A part in the place of a condition. After an error it is a stand-in, and the errors count.
     pub(super) fn part(&mut self, expr: &Expr) -> Part {
         let test = match &expr.kind {
-            Kind::And(parts) => Test::And(parts.iter().map(|part| self.part(part)).collect()),
-            Kind::Or(parts) => Test::Or(parts.iter().map(|part| self.part(part)).collect()),
-            Kind::Not(inner) => Test::Not(Box::new(self.part(inner))),
+            Kind::And(parts) => {
+                Test::And(parts.iter().map(|part| Arc::new(self.part(part))).collect())
+            }
+            Kind::Or(parts) => {
+                Test::Or(parts.iter().map(|part| Arc::new(self.part(part))).collect())
+            }
+            Kind::Not(inner) => Test::Not(Arc::new(self.part(inner))),
             Kind::Literal(Literal::Bool(value)) => Test::Constant(*value),
             Kind::Path(_) => Test::Flag(self.operand(expr)),
             Kind::Compare(operator, left, right) => self.compare(*operator, left, right),

@@ -1,42 +1,16 @@
 //! Values written in a condition, ready to be compared.
 
 use crate::rules::condition::ast::{Expr, Kind, Literal};
-use crate::rules::fields::Number;
+use crate::rules::fields::{Number, OwnedNumber, Scalar};
 
 /// A value written in the condition.
 #[derive(Debug)]
 pub(super) enum Constant {
     Null,
     Bool(bool),
-    Number(ConstantNumber),
+    Number(OwnedNumber),
     Text(Box<str>),
     List(ConstantList),
-}
-
-/// A number that owns its digits.
-#[derive(Debug)]
-pub(super) struct ConstantNumber {
-    /// Filled for what is an integer: the common case needs no reading of digits.
-    int: Option<i64>,
-    digits: Box<str>,
-}
-
-impl ConstantNumber {
-    pub(super) fn new(digits: &str) -> Self {
-        let int = match Number::parse(digits) {
-            Some(Number::Int(int)) => Some(int),
-            _ => None,
-        };
-        Self { int, digits: digits.into() }
-    }
-
-    pub(super) fn get(&self) -> Number<'_> {
-        match self.int {
-            Some(int) => Number::Int(int),
-            // The lexer made the digits, so they are a number.
-            None => Number::parse(&self.digits).unwrap_or(Number::Int(0)),
-        }
-    }
 }
 
 /// A list of constants, with its texts sorted for a quick search.
@@ -77,7 +51,23 @@ pub(super) fn constant(literal: &Literal) -> Constant {
     match literal {
         Literal::Null => Constant::Null,
         Literal::Bool(value) => Constant::Bool(*value),
-        Literal::Number(digits) => Constant::Number(ConstantNumber::new(digits)),
+        // The lexer made the digits, so they are a number.
+        Literal::Number(digits) => {
+            Constant::Number(Number::parse(digits).unwrap_or(Number::Int(0)).into())
+        }
         Literal::Text(text) => Constant::Text(text.as_str().into()),
+    }
+}
+
+impl Constant {
+    /// As what a symbol can stand for; none for a list.
+    pub(super) fn scalar(&self) -> Option<Scalar<'_>> {
+        Some(match self {
+            Self::Null => Scalar::Null,
+            Self::Bool(value) => Scalar::Bool(*value),
+            Self::Number(number) => Scalar::Number(number.get()),
+            Self::Text(text) => Scalar::Text(text),
+            Self::List(_) => return None,
+        })
     }
 }

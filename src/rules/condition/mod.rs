@@ -1,8 +1,9 @@
 //! Conditions: a small subset of CEL, parsed by our own parser and compiled at load.
 //!
 //! The way of a condition: `lex` and `parse` make the tree as written ([`ast`]), `compile` resolves it to slots and
-//! typed constants, `eval` says [`Truth`] for an event's [`Values`], `trace` shows how that came about. `help` has a
-//! message for everything that the language leaves out.
+//! typed constants, `eval` says [`Truth`] for an event's [`Values`], `trace` shows how that came about. `code` is the same
+//! as flat code for many rules at once, `access` says by what a condition can be found. `help` has a message for
+//! everything that the language leaves out.
 //!
 //! Beside CEL's `&&`, `||` and `!` there are the words `and`, `or` and `not`. Where CEL gives true or false, so does a
 //! condition, and the same. The intended differences: null and a missing field are the same (`has(x)` is false of
@@ -12,7 +13,9 @@
 //! It promises: no text can make it panic or take more than linear time, whatever it is given; and a compiled
 //! condition never fails.
 
+mod access;
 pub mod ast;
+mod code;
 mod compile;
 mod constant;
 mod eval;
@@ -20,13 +23,15 @@ mod help;
 mod lex;
 mod parse;
 #[cfg(test)]
-mod tests;
+pub(in crate::rules) mod tests;
 mod trace;
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub use self::access::{Access, Key};
+pub use self::code::{Code, Entry};
 pub use self::eval::Truth;
 pub use self::trace::{Join, Read, Trace};
 use super::fields::{Fields, Slot, Values};
@@ -42,7 +47,7 @@ pub const MAX_DEPTH: usize = 64;
 pub struct Condition {
     text: Box<str>,
     tree: ast::Expr,
-    root: compile::Part,
+    root: Arc<compile::Part>,
     /// Each field once, as written where it first stands.
     reads: Vec<(Arc<str>, Slot)>,
     paths: Vec<(String, Range<usize>)>,
@@ -73,7 +78,7 @@ impl Condition {
             errors: Vec::new(),
             regexes: 0,
         };
-        let root = compiler.part(&tree);
+        let root = Arc::new(compiler.part(&tree));
         if !compiler.errors.is_empty() {
             return Err(compiler.errors);
         }

@@ -8,6 +8,7 @@
 
 mod number;
 mod read;
+mod symbol;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -18,7 +19,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use self::number::{Decimal, Number};
+pub use self::number::{Decimal, Number, OwnedNumber};
+pub use self::symbol::{Found, Interner, Scalar, Symbol, Symbols};
 pub use self::value::{Value, Values};
 use crate::event::Event;
 

@@ -137,6 +137,58 @@ impl Decimal<'_> {
     }
 }
 
+/// A number that owns its digits.
+#[derive(Clone, Debug)]
+pub struct OwnedNumber {
+    /// Filled for what is an integer: the common case needs no reading of digits.
+    int: Option<i64>,
+    decimal: Box<str>,
+}
+
+impl From<Number<'_>> for OwnedNumber {
+    fn from(number: Number<'_>) -> Self {
+        match number {
+            Number::Int(int) => Self { int: Some(int), decimal: Box::default() },
+            Number::Decimal(decimal) => {
+                let sign = if decimal.negative { "-" } else { "" };
+                let digits: String = decimal.digits().map(char::from).collect();
+                let text = format!("{sign}0.{digits}e{}", decimal.exponent);
+                Self { int: None, decimal: text.into() }
+            }
+        }
+    }
+}
+
+impl OwnedNumber {
+    /// The number, for comparing.
+    pub fn get(&self) -> Number<'_> {
+        match self.int {
+            Some(int) => Number::Int(int),
+            // The text was made of a number, so it is one.
+            None => Number::parse(&self.decimal).unwrap_or(Number::Int(0)),
+        }
+    }
+
+    /// The number if it is whole and fits.
+    pub fn int(&self) -> Option<i64> {
+        self.int
+    }
+}
+
+impl PartialEq for OwnedNumber {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for OwnedNumber {}
+
+impl Hash for OwnedNumber {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.get().hash(state);
+    }
+}
+
 impl Ord for Number<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
@@ -290,6 +342,8 @@ mod tests {
         fn any_text_is_refused_or_read_without_a_panic(text in "[-+.eE0-9x]{0,24}") {
             if let Some(n) = Number::parse(&text) {
                 prop_assert_eq!(n, n);
+                let owned = OwnedNumber::from(n);
+                prop_assert_eq!(owned.get(), n);
             }
         }
     }

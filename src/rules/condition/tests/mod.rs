@@ -1,5 +1,8 @@
 //! What the language means: tables.
 
+mod beside_cel;
+mod document;
+pub(in crate::rules) mod generate;
 mod properties;
 mod refused;
 
