@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::admin::{Admin, Guard};
+use crate::admin::{Admin, Guard, OnRetry};
 use crate::clock::Clock;
 use crate::config::{self, Loaded, Secrets, Server, Settings};
 use crate::http::{Limits, Listener};
@@ -289,6 +289,10 @@ impl Bridge {
             clock.clone(),
             guard,
             past,
+            OnRetry::new({
+                let lanes = Arc::clone(&self.lanes);
+                move |destination| lanes.resume(destination)
+            }),
         ));
         let service = move |request| {
             let admin = Arc::clone(&admin);

@@ -3,6 +3,7 @@
 //! It promises: nobody gets past [`guard`] whose `Host`, origin or token is wrong; every answer but the metrics is
 //! JSON and is never cached; nothing here changes what was promised, except making given-up notifications due again.
 
+use std::fmt;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -42,6 +43,24 @@ pub struct Admin {
     clock: Clock,
     guard: Guard,
     past: Past,
+    on_retry: OnRetry,
+}
+
+/// Called when a person wants something sent again, with the destination if one is named: whoever was found to be gone
+/// gets a new chance.
+pub struct OnRetry(Box<dyn Fn(Option<&str>) + Send + Sync>);
+
+impl OnRetry {
+    /// Calls `run`, which must be quick.
+    pub fn new(run: impl Fn(Option<&str>) + Send + Sync + 'static) -> Self {
+        Self(Box::new(run))
+    }
+}
+
+impl fmt::Debug for OnRetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnRetry")
+    }
 }
 
 /// What a handler answers, or the status and words of its refusal.
@@ -56,8 +75,9 @@ impl Admin {
         clock: Clock,
         guard: Guard,
         past: Past,
+        on_retry: OnRetry,
     ) -> Self {
-        Self { journal, rules, metrics, clock, guard, past }
+        Self { journal, rules, metrics, clock, guard, past, on_retry }
     }
 
     /// Answers one request.
@@ -225,7 +245,12 @@ impl Admin {
             .map_err(|e| (StatusCode::PAYLOAD_TOO_LARGE, format!("the body can't be read: {e}")))?;
         let which: RetrySelection = serde_json::from_slice(&body.to_bytes())
             .map_err(|e| bad(format!("the body is no selection of notifications: {e}")))?;
+        let destination = match &which {
+            RetrySelection::Ids(_) => None,
+            RetrySelection::Matching(filter) => filter.destination.clone(),
+        };
         let retried = self.journal.retry(which).await.map_err(unavailable)?;
+        (self.on_retry.0)(destination.as_deref());
         tracing::info!(
             retried = retried.retried.len(),
             refused = retried.refused.len(),

@@ -118,6 +118,28 @@ pub struct Outcome {
     pub status: Option<u16>,
     /// Set when the built-in text went out because the template failed: the template's error.
     pub fallback_text: Option<String>,
+    /// Who takes over if it was given up.
+    pub successor: Option<Arc<Successor>>,
+}
+
+/// The destination that takes over what another one could not send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Successor {
+    /// Its name.
+    pub destination: Arc<str>,
+    /// Its recipients; each gets a notification of its own.
+    pub recipients: Vec<Arc<str>>,
+}
+
+/// Which of a destination's waiting notifications are given up at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// All.
+    All,
+    /// Those owed since before this time.
+    OwedBefore(Timestamp),
+    /// Those whose last attempt was interrupted by the end of the process: it may have been sent.
+    Interrupted,
 }
 
 /// What follows an attempt.
@@ -129,6 +151,8 @@ pub enum Next {
     RetryAt(Timestamp),
     /// Given up: kept with its reason, retryable by a person.
     GaveUp,
+    /// Given up because it may have been sent: whoever retries it decides to risk that it comes twice.
+    Parked,
     /// Not an attempt after all (shutdown before anything was sent): due again at once, the attempt isn't counted.
     HandBack,
 }
@@ -317,6 +341,33 @@ impl Journal {
     pub async fn orphan(&self, known: &[Arc<str>]) -> Result<u64, JournalError> {
         match &self.backend {
             Backend::Sqlite(s) => s.orphan(known).await,
+        }
+    }
+
+    /// Gives up what waits for `destination`, with `reason`; the successor takes it over. How many.
+    pub async fn give_up(
+        &self,
+        destination: &str,
+        which: Waiting,
+        reason: &str,
+        successor: Option<Arc<Successor>>,
+    ) -> Result<u64, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.give_up(destination, which, reason, successor).await,
+        }
+    }
+
+    /// Makes due now what waits for `destination` after a failed attempt, the oldest first: it works again.
+    pub async fn hasten(&self, destination: &str) -> Result<u64, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.hasten(destination).await,
+        }
+    }
+
+    /// When the oldest notification that waits for `destination` became owed; none if nothing waits.
+    pub async fn oldest(&self, destination: &str) -> Result<Option<Timestamp>, JournalError> {
+        match &self.backend {
+            Backend::Sqlite(s) => s.oldest(destination).await,
         }
     }
 

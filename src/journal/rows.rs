@@ -82,6 +82,8 @@ pub struct NotificationRow {
     pub settled: Option<Timestamp>,
     /// How many attempts were begun.
     pub attempts: u32,
+    /// The number of the notification that could not be sent and for which this one stands in.
+    pub fallback_of: Option<i64>,
     /// The attempts themselves, only where one notification was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<AttemptRow>,
@@ -96,7 +98,7 @@ pub struct AttemptRow {
     pub started: Timestamp,
     /// When it ended.
     pub ended: Timestamp,
-    /// `sent`, `retry`, `gave_up` or `interrupted` (the process ended meanwhile: it may have been sent).
+    /// `sent`, `retry`, `gave_up`, `parked` (given up because it may have been sent) or `interrupted` (the process ended meanwhile: it may have been sent).
     pub outcome: String,
     /// The HTTP or SMTP status, where an answer came.
     pub status: Option<u16>,

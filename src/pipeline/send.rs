@@ -43,18 +43,19 @@ pub struct Attempted {
     pub verdict: Verdict,
     /// The HTTP or SMTP status, where an answer came.
     pub status: Option<u16>,
+    /// Whether it may have been sent although no whole answer came.
+    pub ambiguous: bool,
 }
 
 impl Attempted {
     /// An attempt that got no answer, but another may.
     pub(super) fn failed(detail: String) -> Self {
-        Self { verdict: Verdict { meaning: Meaning::Retry { after: None }, detail }, status: None }
+        Self::unanswered(Meaning::Retry { after: None }, detail)
     }
 
     /// It was taken.
     pub(super) fn sent(detail: &str) -> Self {
-        let verdict = Verdict { meaning: Meaning::Sent, detail: detail.to_owned() };
-        Self { verdict, status: None }
+        Self::unanswered(Meaning::Sent, detail.to_owned())
     }
 
     pub(super) fn with_status(self, status: u16) -> Self {
@@ -63,7 +64,11 @@ impl Attempted {
 
     /// An attempt that can't be made at all.
     pub(super) fn impossible(detail: String) -> Self {
-        Self { verdict: Verdict { meaning: Meaning::Final, detail }, status: None }
+        Self::unanswered(Meaning::Final, detail)
+    }
+
+    fn unanswered(meaning: Meaning, detail: String) -> Self {
+        Self { verdict: Verdict { meaning, detail }, status: None, ambiguous: false }
     }
 }
 
@@ -117,7 +122,7 @@ impl Sender {
         progress: &Progress,
     ) -> Attempted {
         let limit = destination.timeout;
-        match &destination.transport {
+        let attempted = match &destination.transport {
             Transport::Http(target) => self.http(target, limit, outgoing, progress).await,
             // On the heap: a mail's conversation takes several kilobytes, which every attempt would carry about.
             Transport::Smtp(target) => {
@@ -130,7 +135,11 @@ impl Sender {
             Transport::Inbox => {
                 Attempted::impossible("the inbox is kept by the running bridge".to_owned())
             }
-        }
+        };
+        let unanswered = attempted.status.is_none()
+            && matches!(attempted.verdict.meaning, Meaning::Retry { .. });
+        let ambiguous = attempted.ambiguous || (unanswered && progress.may_be_sent());
+        Attempted { ambiguous, ..attempted }
     }
 
     async fn http(
@@ -183,8 +192,8 @@ impl Sender {
         let status = answer.status().as_u16();
         if let Some(e) = broken {
             let detail = format!("HTTP {status}, then the answer broke off: {}", innermost(&e));
-            return Attempted::failed(target.redact(&(detail + progress.doubt())))
-                .with_status(status);
+            let failed = Attempted::failed(target.redact(&(detail + progress.doubt())));
+            return Attempted { status: Some(status), ambiguous: progress.may_be_sent(), ..failed };
         }
         let verdict = target.verdict(&Answer {
             status,
@@ -192,7 +201,7 @@ impl Sender {
             body: &body,
             at: self.clock.now(),
         });
-        Attempted { verdict, status: Some(status) }
+        Attempted { verdict, status: Some(status), ambiguous: false }
     }
 }
 

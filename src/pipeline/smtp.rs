@@ -156,7 +156,7 @@ fn refused(target: &SmtpTarget, refusal: &Refusal, progress: &Progress) -> Attem
         // A refusal says that it was not sent; a broken line doesn't.
         detail.push_str(progress.doubt());
     }
-    Attempted { verdict: Verdict { meaning, detail }, status: code }
+    Attempted { verdict: Verdict { meaning, detail }, status: code, ambiguous: false }
 }
 
 fn status(code: Code) -> u16 {

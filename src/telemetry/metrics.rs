@@ -50,6 +50,7 @@ pub struct Metrics {
     rule_unknown: Counted,
     attempts: Counted,
     fallback: Counted,
+    up: Family<Labels, Gauge>,
     accept_seconds: Histogram,
     end_to_end_seconds: Histogram,
     commit_seconds: Histogram,
@@ -90,7 +91,7 @@ impl Metrics {
         self.rule_unknown.add(rule, field);
     }
 
-    /// An attempt ended: `sent`, `retry`, `gave_up` or `handed_back`.
+    /// An attempt ended: `sent`, `retry`, `gave_up`, `parked` or `handed_back`.
     pub fn attempt(&self, destination: &str, outcome: &'static str) {
         self.attempts.add(destination, outcome);
     }
@@ -98,6 +99,17 @@ impl Metrics {
     /// The built-in text went out because a template failed.
     pub fn fallback(&self, destination: &str) {
         self.fallback.add(destination, "");
+    }
+
+    /// Whether a destination takes what is sent, as far as its last attempts tell; 0 while it is failing or halted.
+    pub fn destination_up(&self, destination: &str, up: bool) {
+        let labels = vec![("destination", destination.to_owned())];
+        self.up.get_or_create(&labels).set(i64::from(up));
+    }
+
+    /// A destination is no longer configured.
+    pub fn forget_destination(&self, destination: &str) {
+        self.up.remove(&vec![("destination", destination.to_owned())]);
     }
 
     /// A notification was sent so long after its event arrived.
@@ -157,6 +169,12 @@ impl Default for Metrics {
             "destination",
             None,
         );
+        let up = Family::<Labels, Gauge>::default();
+        registry.register(
+            "destination_up",
+            "1 if the destination takes what is sent; 0 while it is failing or halted",
+            up.clone(),
+        );
         let mut histogram = |name, help, bounds: &[f64]| {
             let histogram = Histogram::new(bounds.iter().copied());
             registry.register(name, help, histogram.clone());
@@ -193,6 +211,7 @@ impl Default for Metrics {
             rule_unknown,
             attempts,
             fallback,
+            up,
             accept_seconds,
             end_to_end_seconds,
             commit_seconds,

@@ -21,6 +21,7 @@ mod hostile;
 mod https;
 mod intake;
 mod mail;
+mod policy;
 mod secrets;
 mod sending;
 mod slow;

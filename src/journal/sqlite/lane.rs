@@ -82,6 +82,7 @@ impl Store {
             Next::Sent => (State::Sent, None, "sent"),
             Next::RetryAt(at) => (State::Due, Some(micros(at)), "retry"),
             Next::GaveUp => (State::GaveUp, None, "gave_up"),
+            Next::Parked => (State::GaveUp, None, "parked"),
             Next::HandBack => return self.hand_back(claim),
         };
         let ended = micros(outcome.ended);
@@ -124,7 +125,10 @@ impl Store {
         if due.is_some() {
             self.wake(&claim.destination);
         }
-        Ok(())
+        match &outcome.successor {
+            Some(successor) if state == State::GaveUp => self.hand_over(claim.id, successor),
+            _ => Ok(()),
+        }
     }
 
     fn hand_back(&mut self, claim: &Claim) -> rusqlite::Result<()> {

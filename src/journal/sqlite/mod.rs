@@ -1,7 +1,8 @@
 //! The journal in a SQLite file: for one process, and the default.
 //!
-//! - [`writer`]: one thread writes, in groups; [`store`] is its connection, [`accept`], [`known`], [`lane`] and
-//!   [`retention`] are what it can do. [`checkpoint`] moves the log into the file on another thread.
+//! - [`writer`]: one thread writes, in groups; [`store`] is its connection, [`accept`], [`known`], [`lane`],
+//!   [`takeover`] (when a destination fails) and [`retention`] are what it can do. [`checkpoint`] moves the log into the
+//!   file on another thread.
 //! - [`read`]: short queries on connections of their own; they never wait for the writer.
 //! - [`open`], [`lock`], [`wal`], [`schema`]: whether a file can be trusted. [`failure`], [`status`]: when it can't.
 //! - [`set_back`]: when the clock can't.
@@ -19,6 +20,7 @@ mod schema;
 mod set_back;
 mod status;
 mod store;
+mod takeover;
 mod wal;
 mod writer;
 
@@ -31,7 +33,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
     Accepted, Claim, Claims, Found, InboxMessage, JournalError, NewEvent, OpenError, Options,
-    Outcome, Retried, RetrySelection, Swept,
+    Outcome, Retried, RetrySelection, Successor, Swept, Waiting,
 };
 use crate::clock::Clock;
 use lane::{CHUNK, Chunks};
@@ -175,14 +177,44 @@ impl Sqlite {
 
     pub(super) async fn orphan(&self, known: &[Arc<str>]) -> Result<u64, JournalError> {
         let known: Arc<[Arc<str>]> = known.into();
-        let mut given_up = 0;
+        self.in_chunks(move |s| s.orphan(&known)).await
+    }
+
+    pub(super) async fn give_up(
+        &self,
+        destination: &str,
+        which: Waiting,
+        reason: &str,
+        successor: Option<Arc<Successor>>,
+    ) -> Result<u64, JournalError> {
+        let (destination, reason): (Arc<str>, Arc<str>) = (destination.into(), reason.into());
+        self.in_chunks(move |s| s.give_up(&destination, which, &reason, successor.as_deref())).await
+    }
+
+    pub(super) async fn hasten(&self, destination: &str) -> Result<u64, JournalError> {
+        let destination: Arc<str> = destination.into();
+        self.in_chunks(move |s| s.hasten(&destination)).await
+    }
+
+    pub(super) async fn oldest(
+        &self,
+        destination: &str,
+    ) -> Result<Option<jiff::Timestamp>, JournalError> {
+        let destination: Arc<str> = destination.into();
+        self.write(Sync::Process, IfUnwritable::Refuse, move |s| s.oldest(&destination)).await
+    }
+
+    /// Runs a chunk at a time until one is not full, so that accepts don't wait behind many.
+    async fn in_chunks(
+        &self,
+        run: impl FnMut(&mut Store) -> rusqlite::Result<usize> + Clone + Send + 'static,
+    ) -> Result<u64, JournalError> {
+        let mut all = 0;
         loop {
-            let known = Arc::clone(&known);
-            let chunk =
-                self.write(Sync::Disk, IfUnwritable::Refuse, move |s| s.orphan(&known)).await?;
-            given_up += u64::try_from(chunk).unwrap_or(u64::MAX);
+            let chunk = self.write(Sync::Process, IfUnwritable::Refuse, run.clone()).await?;
+            all += u64::try_from(chunk).unwrap_or(u64::MAX);
             if chunk < CHUNK {
-                return Ok(given_up);
+                return Ok(all);
             }
         }
     }

@@ -228,7 +228,7 @@ fn event(conn: &Connection, number: i64) -> rusqlite::Result<Option<EventRow>> {
 }
 
 const NOTIFICATION: &str = "SELECT n.id, n.event_number, e.source, e.id, e.kind, n.rule, n.destination, \
-    n.recipient, n.template, n.state, n.reason, n.created, n.due, n.settled, n.attempts \
+    n.recipient, n.template, n.state, n.reason, n.created, n.due, n.settled, n.attempts, n.fallback_of \
     FROM notifications n JOIN events e ON e.number = n.event_number";
 
 fn notification_row(row: &Row<'_>, keys: Keys) -> rusqlite::Result<NotificationRow> {
@@ -251,6 +251,7 @@ fn notification_row(row: &Row<'_>, keys: Keys) -> rusqlite::Result<NotificationR
         due: row.get::<_, Option<i64>>(12)?.map(timestamp),
         settled: row.get::<_, Option<i64>>(13)?.map(timestamp),
         attempts: row.get(14)?,
+        fallback_of: row.get(15)?,
         history: Vec::new(),
     })
 }

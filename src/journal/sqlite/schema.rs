@@ -48,7 +48,8 @@ CREATE TABLE notifications (
     id INTEGER PRIMARY KEY, event_number INTEGER NOT NULL, rule TEXT NOT NULL, destination TEXT NOT NULL,
     recipient TEXT, template TEXT, state INTEGER NOT NULL, due INTEGER, created INTEGER NOT NULL,
     owed_since INTEGER NOT NULL, started INTEGER, settled INTEGER,
-    attempts INTEGER NOT NULL DEFAULT 0, attempts_before INTEGER NOT NULL DEFAULT 0, reason TEXT
+    attempts INTEGER NOT NULL DEFAULT 0, attempts_before INTEGER NOT NULL DEFAULT 0, reason TEXT,
+    fallback_of INTEGER
 );
 CREATE INDEX notifications_event ON notifications (event_number);
 CREATE INDEX notifications_due ON notifications (destination, due, created) WHERE state = 0;

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::super::{Answer, Common, Destination, Transport, builtin, builtins, example};
+use super::super::{
+    Answer, Common, Destination, OnAmbiguous, Transport, builtin, builtins, example,
+};
 use super::*;
 use crate::event::Event;
 use crate::rules::template::Message;
@@ -220,4 +222,21 @@ fn debug_shows_no_secret() {
             "{shown}"
         );
     }
+}
+
+#[test]
+fn a_text_message_is_rather_parked_than_sent_twice() {
+    let of = |provider: &str, settings: &str| {
+        let table: toml::Table = settings.parse().unwrap();
+        let definition = crate::rules::provider::builtin(provider).unwrap();
+        let settings = super::super::example::settings_of(&table);
+        Destination::compile("office", &definition, &settings, Common::default()).unwrap()
+    };
+    let sms = of(
+        "twilio",
+        "account_sid = \"AC00000000000000000000000000000000\"\nauth_token = \"t\"\nfrom = \"+15550001111\"\nto = [\"+15552223333\"]",
+    );
+    assert_eq!(sms.on_ambiguous, OnAmbiguous::Park);
+    let hook = of("webhook", "url = \"https://example.com/\"");
+    assert_eq!(hook.on_ambiguous, OnAmbiguous::Retry);
 }
