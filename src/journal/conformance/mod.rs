@@ -8,6 +8,7 @@ mod accepting;
 mod keeping;
 mod looking;
 mod sending;
+mod taking_over;
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -82,6 +83,13 @@ macro_rules! backends {
                 a_retry_by_a_person_has_a_fresh_budget,
                 a_retry_says_what_it_left_alone,
                 a_retry_of_all_that_fit_leaves_the_others,
+            }
+            taking_over {
+                what_is_given_up_is_owed_to_each_recipient_of_the_successor,
+                nobody_is_owed_the_same_twice,
+                what_waits_is_given_up_by_age_or_all,
+                an_interrupted_attempt_can_be_given_up,
+                what_failed_is_due_at_once_when_its_destination_works_again,
             }
             keeping {
                 old_events_go_a_little_at_a_time,
@@ -249,9 +257,17 @@ impl Bench {
             Next::Sent => ("HTTP 200 ok", Some(200)),
             Next::RetryAt(_) => ("HTTP 503", Some(503)),
             Next::GaveUp => ("HTTP 404 no such channel", Some(404)),
+            Next::Parked => ("no answer; it may have been sent", None),
             Next::HandBack => ("the bridge stopped", None),
         };
-        Outcome { next, ended: self.now(), detail: detail.to_owned(), status, fallback_text: None }
+        Outcome {
+            next,
+            ended: self.now(),
+            detail: detail.to_owned(),
+            status,
+            fallback_text: None,
+            successor: None,
+        }
     }
 
     async fn events(&self) -> Vec<EventRow> {
