@@ -35,6 +35,11 @@ const CASES: [(&str, &[usize]); 7] = [
     ("cel-lazy", &[1, 1_000]),
 ];
 
+/// Whose events they are, and whose rules.
+const AGENTS: u32 = 4_000;
+const ORGANISATIONS: u32 = 1_000;
+const CAMPAIGNS: u32 = 1_000;
+
 /// How many different events there are.
 const EVENTS: usize = 1_000;
 
@@ -169,10 +174,12 @@ fn with_cel<'e>(
     events: impl Iterator<Item = &'e Event>,
     wanted: impl Fn(&str) -> bool,
 ) -> u64 {
+    let environment = Arc::new(cel::Env::stdlib());
     let programs: Vec<cel::Program> = conditions
         .iter()
         .map(|condition| {
-            cel::Program::compile(&condition.replace(" and ", " && ").replace(" or ", " || "))
+            environment
+                .compile(&condition.replace(" and ", " && ").replace(" or ", " || "))
                 .unwrap()
         })
         .collect();
@@ -181,7 +188,7 @@ fn with_cel<'e>(
         FIELDS.iter().filter(|name| wanted(name)).map(|n| (*n).to_owned()).collect();
     for event in events {
         let body: serde_json::Value = serde_json::from_slice(&event.body).unwrap();
-        let mut context = cel::Context::default();
+        let mut context = cel::Context::with_env(Arc::clone(&environment));
         for name in &names {
             context.add_variable_from_value(name.as_str(), value(&body["data"][name.as_str()]));
         }
@@ -301,8 +308,8 @@ fn event(at: usize, random: &mut fastrand::Rng) -> Event {
             r#""metadata":{{"campaign_id":"campaign-{campaign}","score":{score}}}}}}}"#,
         ),
         at = at,
-        org = random.u32(..500),
-        agent = random.u32(..2_000),
+        org = random.u32(..ORGANISATIONS),
+        agent = random.u32(..AGENTS),
         phone = random.u32(100_000_000..999_999_999),
         direction = direction,
         status = status,
@@ -313,7 +320,7 @@ fn event(at: usize, random: &mut fastrand::Rng) -> Event {
         more = words(17, random),
         successful = successful,
         cost = random.u32(..60),
-        campaign = random.u32(..300),
+        campaign = random.u32(..CAMPAIGNS),
         score = random.u32(..10),
     )
     .unwrap();
@@ -329,8 +336,8 @@ fn event(at: usize, random: &mut fastrand::Rng) -> Event {
 
 /// Rules of many tenants: each is for an agent, an organisation, a region or a campaign.
 fn mix(at: usize, random: &mut fastrand::Rng) -> String {
-    let agent = random.u32(..2_000);
-    let org = random.u32(..500);
+    let agent = random.u32(..AGENTS);
+    let org = random.u32(..ORGANISATIONS);
     let seconds = random.u32(300..1_100);
     match at % 6 {
         0 => format!("agentId == \"clx-agent-{agent}\" and duration > {seconds}"),
@@ -343,7 +350,7 @@ fn mix(at: usize, random: &mut fastrand::Rng) -> String {
         3 => format!("customerPhone.startsWith(\"+49{}\")", random.u32(1_000..99_999)),
         4 => format!(
             "metadata.campaign_id == \"campaign-{}\" and callSuccessful == true and duration > {seconds} and direction == \"OUTBOUND\" and sentiment == \"negative\"",
-            random.u32(..300)
+            random.u32(..CAMPAIGNS)
         ),
         _ => format!(
             "agentId == \"clx-agent-{agent}\" and (duration < 20 or duration > {})",

@@ -109,9 +109,9 @@ impl Condition {
 
     /// The paths (as first written) whose null, absence or type makes the condition unknown; empty if it isn't.
     pub fn unknown_fields(&self, values: &Values<'_>) -> Vec<Arc<str>> {
-        let mut found = Vec::new();
-        trace::unknown_reads(&self.root, values, &mut found);
-        found.into_iter().map(|read| Arc::clone(&self.reads[read].0)).collect()
+        let mut blamed = trace::Blamed::none_of(self.reads.len());
+        trace::unknown_reads(&self.root, values, &mut blamed);
+        blamed.found.into_iter().map(|read| Arc::clone(&self.reads[read].0)).collect()
     }
 
     /// Every part with its value, for explaining.

@@ -155,8 +155,26 @@ impl Trace {
     }
 }
 
-/// The reads (by their place) that make `part` and the parts below it unknown.
-pub(super) fn unknown_reads(part: &Part, values: &Values<'_>, found: &mut Vec<usize>) {
+/// Reads by their place, each once, in the order in which they were found.
+pub(super) struct Blamed {
+    pub(super) found: Vec<usize>,
+    known: Vec<bool>,
+}
+
+impl Blamed {
+    pub(super) fn none_of(reads: usize) -> Self {
+        Self { found: Vec::new(), known: vec![false; reads] }
+    }
+
+    fn add(&mut self, read: usize) {
+        if !std::mem::replace(&mut self.known[read], true) {
+            self.found.push(read);
+        }
+    }
+}
+
+/// The reads that make `part` and the parts below it unknown.
+pub(super) fn unknown_reads(part: &Part, values: &Values<'_>, found: &mut Blamed) {
     let value = part.eval(values);
     if value != Truth::Unknown {
         return;
@@ -170,9 +188,7 @@ pub(super) fn unknown_reads(part: &Part, values: &Values<'_>, found: &mut Vec<us
         Test::Not(inner) => unknown_reads(inner, values, found),
         _ => {
             for read in blamed(part, value, values) {
-                if !found.contains(&read) {
-                    found.push(read);
-                }
+                found.add(read);
             }
             for operand in part.operands() {
                 unknown_below(operand, values, found);
@@ -181,7 +197,7 @@ pub(super) fn unknown_reads(part: &Part, values: &Values<'_>, found: &mut Vec<us
     }
 }
 
-fn unknown_below(operand: &Operand, values: &Values<'_>, found: &mut Vec<usize>) {
+fn unknown_below(operand: &Operand, values: &Values<'_>, found: &mut Blamed) {
     match operand {
         Operand::Part(part) => unknown_reads(part, values, found),
         Operand::Size(inner) | Operand::Lower(inner) => unknown_below(inner, values, found),

@@ -6,6 +6,7 @@
 //! It promises to read what `serde_json::Value` would have at the same path (of two equal keys the last wins), to
 //! take time linear in the body, and never to fail: what isn't there is missing.
 
+mod keys;
 mod number;
 mod read;
 mod symbol;
@@ -19,6 +20,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use self::keys::Keys;
 pub use self::number::{Decimal, Number, OwnedNumber};
 pub use self::symbol::{Found, Interner, Scalar, Symbol, Symbols};
 pub use self::value::{Value, Values};
@@ -83,24 +85,14 @@ const DATA: NodeId = NodeId(0);
 #[derive(Debug, Default)]
 struct Node {
     slot: Option<Slot>,
-    /// By length, then bytes: most comparisons end at the length.
-    keys: Vec<(Box<str>, NodeId)>,
+    keys: Keys,
     /// In ascending order.
     indices: Vec<(usize, NodeId)>,
 }
 
 impl Node {
     fn is_inner(&self) -> bool {
-        !self.keys.is_empty() || !self.indices.is_empty()
-    }
-
-    fn place(&self, key: &[u8]) -> Result<usize, usize> {
-        self.keys
-            .binary_search_by(|(k, _)| k.len().cmp(&key.len()).then_with(|| k.as_bytes().cmp(key)))
-    }
-
-    fn child(&self, key: &[u8]) -> Option<NodeId> {
-        self.place(key).ok().map(|at| self.keys[at].1)
+        !self.keys.entries.is_empty() || !self.indices.is_empty()
     }
 }
 
@@ -153,9 +145,9 @@ impl Fields {
         let new = NodeId(self.nodes.len());
         let parent = &mut self.nodes[node.0];
         match step {
-            Step::Key(key) => match parent.place(key.as_bytes()) {
-                Ok(at) => return parent.keys[at].1,
-                Err(at) => parent.keys.insert(at, (key.clone(), new)),
+            Step::Key(key) => match parent.keys.get(key.as_bytes()) {
+                Some(known) => return known,
+                None => parent.keys.insert(key.clone(), new),
             },
             Step::Index(index) => match parent.indices.binary_search_by_key(index, |(i, _)| *i) {
                 Ok(at) => return parent.indices[at].1,
@@ -171,14 +163,15 @@ impl Fields {
     pub fn read<'a>(&self, event: &'a Event, data: Option<&str>) -> Values<'a> {
         let mut reader = read::Reader::new(self);
         let mut timestamp = None;
-        // The body is known to be JSON; if it weren't, what was not read stays missing.
+        // The body is known to be JSON in UTF-8; if it weren't, what was not read stays missing. As bytes, only what is
+        // kept is looked at as text.
         if data.is_some() || self.timestamp.is_some() {
             let body = Body { reader: &mut reader, data, timestamp: &mut timestamp };
-            let _ = serde_json::Deserializer::from_str(event.text()).deserialize_any(body);
+            let _ = serde_json::Deserializer::from_slice(&event.body).deserialize_any(body);
         }
         if !reader.object {
             let whole = read::At { reader: &mut reader, node: DATA };
-            let _ = whole.deserialize(&mut serde_json::Deserializer::from_str(event.text()));
+            let _ = whole.deserialize(&mut serde_json::Deserializer::from_slice(&event.body));
         }
         let mut values = reader.values;
         let mut set = |slot: Option<Slot>, value: Value<'a>| {

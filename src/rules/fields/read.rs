@@ -11,8 +11,10 @@ use super::{DATA, Fields, NodeId};
 pub(super) struct Reader<'f, 'a> {
     pub(super) fields: &'f Fields,
     pub(super) values: Values<'a>,
-    /// Which nodes were met already; meeting one again is a duplicate key.
-    met: Vec<bool>,
+    /// Which nodes were met already; meeting one again is a duplicate key. One bit each for the first 64, which is
+    /// nearly always all of them.
+    met: u64,
+    met_more: Vec<bool>,
     /// Whether the value at the root is an object.
     pub(super) object: bool,
 }
@@ -22,7 +24,8 @@ impl<'f, 'a> Reader<'f, 'a> {
         Self {
             fields,
             values: Values { slots: vec![Reading::MISSING; fields.slots] },
-            met: vec![false; fields.nodes.len()],
+            met: 0,
+            met_more: vec![false; fields.nodes.len().saturating_sub(64)],
             object: false,
         }
     }
@@ -32,7 +35,16 @@ impl<'f, 'a> Reader<'f, 'a> {
         if node == DATA {
             self.object = false;
         }
-        if std::mem::replace(&mut self.met[node.0], true) {
+        let again = match node.0.checked_sub(64) {
+            None => {
+                let bit = 1 << node.0;
+                let again = self.met & bit != 0;
+                self.met |= bit;
+                again
+            }
+            Some(at) => std::mem::replace(&mut self.met_more[at], true),
+        };
+        if again {
             self.forget(node);
         }
     }
@@ -43,7 +55,7 @@ impl<'f, 'a> Reader<'f, 'a> {
         if let Some(slot) = node.slot {
             self.values.slots[slot.0] = Reading::MISSING;
         }
-        for (_, child) in &node.keys {
+        for (_, child) in &node.keys.entries {
             self.forget(*child);
         }
         for (_, child) in &node.indices {
@@ -188,6 +200,6 @@ impl Visitor<'_> for Key<'_> {
     }
 
     fn visit_bytes<E>(self, key: &[u8]) -> Result<Child, E> {
-        Ok(self.fields.nodes[self.node.0].child(key).map_or(Child::Other, Child::Wanted))
+        Ok(self.fields.nodes[self.node.0].keys.get(key).map_or(Child::Other, Child::Wanted))
     }
 }
