@@ -48,7 +48,9 @@ pub struct Admin {
 
 /// Called when a person wants something sent again, with the destination if one is named: whoever was found to be gone
 /// gets a new chance.
-pub struct OnRetry(Box<dyn Fn(Option<&str>) + Send + Sync>);
+pub struct OnRetry(Box<Run>);
+
+type Run = dyn Fn(Option<&str>) + Send + Sync;
 
 impl OnRetry {
     /// Calls `run`, which must be quick.
