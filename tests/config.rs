@@ -118,6 +118,59 @@ fn each_code_has_a_case() {
     assert!(missing.is_empty(), "no case shows {missing:?}");
 }
 
+/// Editors read this file; `hookbell init` writes it. It can't know another key than the code does.
+#[test]
+fn the_json_schema_is_what_the_code_says() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules.schema.json");
+    let schema = hookbell::config::json_schema(&hookbell::config::definitions(None).0);
+    if std::env::var_os("HOOKBELL_BLESS").is_some() {
+        std::fs::write(&file, &schema).unwrap();
+    }
+    let found = std::fs::read_to_string(&file).unwrap_or_default();
+    let differs = found.lines().zip(schema.lines()).position(|(a, b)| a != b);
+    assert!(
+        found == schema,
+        "rules.schema.json is not what the code says (line {:?}): renew it with \
+         `cargo run -- schema > rules.schema.json` and commit it",
+        differs.map(|at| at + 1)
+    );
+}
+
+#[test]
+fn the_defaults_that_editors_show_are_those_of_the_code() {
+    let schema: serde_json::Value = serde_json::from_str(&hookbell::config::json_schema(
+        &hookbell::config::definitions(None).0,
+    ))
+    .unwrap();
+    let mut text = String::new();
+    let mut seen = 0;
+    for section in ["server", "journal"] {
+        text.push_str(&format!("[{section}]\n"));
+        for (key, value) in schema["properties"][section]["properties"].as_object().unwrap() {
+            if let Some(default) = value.get("default") {
+                seen += 1;
+                text.push_str(&format!("{key} = {default}\n"));
+            }
+        }
+    }
+    assert!(seen >= 10, "{text}");
+    assert!(settings("").needs_restart(&settings(&text)).is_empty(), "{text}");
+    let destination = "[destinations.log]\nprovider = \"console\"\n";
+    let policy = |more: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rules.toml");
+        std::fs::write(&path, format!("version = 1\n{destination}{more}")).unwrap();
+        let loaded = load_in(Some(&path), Secrets::Required, &environment()).unwrap();
+        format!("{:?}", loaded.rules.destinations[0].retry)
+    };
+    let retry = &schema["definitions"]["retry"]["properties"];
+    let mut written = "[destinations.log.retry]\n".to_owned();
+    for (key, value) in retry.as_object().unwrap() {
+        written.push_str(&format!("{key} = {}\n", value["default"]));
+    }
+    assert_eq!(policy(""), policy(&written), "{written}");
+}
+
 #[test]
 fn the_shipped_configuration_is_fine() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules.toml");

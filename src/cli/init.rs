@@ -1,5 +1,6 @@
 //! `hookbell init`: a first configuration, in a folder that has none.
 
+use std::borrow::Cow;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use crate::config::example;
+use crate::config::{self, example};
 
 /// The options of `init`.
 #[derive(Clone, Debug, clap::Args)]
@@ -17,7 +18,7 @@ pub struct Args {
     pub folder: PathBuf,
 }
 
-/// Writes `rules.toml`, `templates/` and an example event into the folder and says what to do next. Nothing is ever
+/// Writes `rules.toml`, the schema that editors read, `templates/` and an example event into the folder and says what to do next. Nothing is ever
 /// overwritten: if one of the files is there, it is named, nothing is written, and the exit code is 1.
 pub fn run(args: &Args) -> ExitCode {
     match write(&args.folder) {
@@ -34,14 +35,19 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn files() -> Vec<(PathBuf, &'static str)> {
-    let templates = example::TEMPLATES.iter().map(|(n, t)| (Path::new("templates").join(n), *t));
+fn files() -> Vec<(PathBuf, Cow<'static, str>)> {
+    let templates =
+        example::TEMPLATES.iter().map(|(n, t)| (Path::new("templates").join(n), (*t).into()));
     let (event, text) = example::EVENT;
-    [(PathBuf::from("rules.toml"), example::RULES)]
-        .into_iter()
-        .chain(templates)
-        .chain([(PathBuf::from(event), text)])
-        .collect()
+    let schema = config::json_schema(&config::definitions(None).0);
+    [
+        (PathBuf::from("rules.toml"), example::RULES.into()),
+        (PathBuf::from("rules.schema.json"), schema.into()),
+    ]
+    .into_iter()
+    .chain(templates)
+    .chain([(PathBuf::from(event), text.into())])
+    .collect()
 }
 
 /// Writes every file and gives their names within `folder`.

@@ -6,6 +6,7 @@
 
 pub mod check;
 mod client;
+mod definitions;
 mod demo;
 mod emit;
 mod events;
@@ -14,8 +15,10 @@ mod health;
 pub mod init;
 mod notifications;
 mod retry;
+mod rules;
 mod run;
 mod sample;
+mod schema;
 mod send;
 mod story;
 mod terminal;
@@ -91,6 +94,16 @@ enum Command {
     Retry(retry::Args),
     /// Ask whether the running bridge is alive: exit 0 or 1
     Health(health::Args),
+    /// Make a rule from an event
+    Rules(rules::Args),
+    /// List the services that messages can go to, or show one with its settings
+    Providers(definitions::Args),
+    /// List the kinds of senders, or show one with its events and their fields
+    Sources(definitions::Args),
+    /// Print the JSON Schema of rules.toml, for editors
+    Schema,
+    /// Print the completions of a shell
+    Completions(schema::CompletionArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -112,6 +125,11 @@ pub fn main() -> ExitCode {
         Command::Notifications(args) => notifications::run(&config, &args),
         Command::Retry(args) => retry::run(&config, &args),
         Command::Health(args) => health::run(&config, &args),
+        Command::Rules(args) => rules::run(&config, &args),
+        Command::Providers(args) => definitions::providers(&config, &args),
+        Command::Sources(args) => definitions::sources(&config, &args),
+        Command::Schema => schema::run(&config),
+        Command::Completions(args) => schema::completions(args),
     };
     end(answer)
 }

@@ -11,7 +11,7 @@ use super::files::{File, Files};
 use super::reader::{Report, Table};
 use super::rule::World;
 use super::secrets::Resolver;
-use super::{Problem, Settings, Severity, destinations, later, lint, rule, server, sources};
+use super::{Problem, Settings, Severity, destinations, keys, later, lint, rule, server, sources};
 use crate::rules::template::{TemplateFile, Templates};
 use crate::rules::{Rules, provider, source};
 
@@ -38,7 +38,7 @@ pub(super) fn compile(
     resolver: &Resolver<'_>,
     problems: &mut Vec<Problem>,
 ) -> (Settings, Rules) {
-    let (own_sources, own_providers) = definitions(files, problems);
+    let (own_sources, own_providers) = definitions(&files.sources, &files.providers, problems);
     let templates = templates(&files.templates, problems);
     let mut template_names: Vec<&str> =
         files.templates.iter().map(|t| lint::base(&t.name)).collect();
@@ -66,7 +66,7 @@ pub(super) fn compile(
     let (drafts, rules) = rule::rules(&mut root, &world);
     later::tests(&mut root);
     lint::whole(&report, &drafts, &declared_sources, &declared, &lint::held_elsewhere(&root));
-    root.finish();
+    root.finish(&keys::ROOT);
 
     let syntax: Vec<Range<usize>> = errors.iter().filter_map(toml::de::Error::span).collect();
     let found = report.into_problems();
@@ -177,19 +177,20 @@ fn syntax_problem(file: &File, error: &toml::de::Error) -> Problem {
 }
 
 /// A user's own definitions, which add to the built-in ones or replace them.
-fn definitions(
-    files: &Files,
+pub(super) fn definitions(
+    source_files: &[File],
+    provider_files: &[File],
     problems: &mut Vec<Problem>,
 ) -> (Vec<Arc<source::Definition>>, Vec<Arc<provider::Definition>>) {
     let mut sources = Vec::new();
-    for file in &files.sources {
+    for file in source_files {
         match source::Definition::parse(&file.text) {
             Ok(d) => sources.extend(named(file, d.name.clone(), d, problems)),
             Err(e) => problems.push(definition_problem(file, e.message, e.span)),
         }
     }
     let mut providers = Vec::new();
-    for file in &files.providers {
+    for file in provider_files {
         match provider::Definition::parse(&file.text) {
             Ok(d) => providers.extend(named(file, d.name.clone(), d, problems)),
             Err(all) => problems

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Secrets;
+use super::keys;
 use super::reader::{At, Report, Table, Value, suggest};
 use super::secrets::{Resolved, Resolver};
 use super::sources::check_name;
@@ -16,10 +17,6 @@ use crate::rules::provider::{
 };
 use crate::rules::retry::RetryPolicy;
 use crate::secret::Secret;
-
-/// The keys that every destination has beside its provider's.
-const COMMON: [&str; 7] =
-    ["provider", "concurrency", "timeout", "retry", "rate", "on_ambiguous", "fallback"];
 
 /// The fallback takes over what waits when a destination has been failing for so long, unless it says otherwise: long
 /// enough for a restart at the other side, short enough to be of use.
@@ -115,8 +112,7 @@ fn one(
             None
         }
     };
-    let known: Vec<&str> = own_keys.iter().copied().chain(COMMON).collect();
-    table.finish_with(&known);
+    table.finish_beside(&keys::DESTINATION, &own_keys);
     let mut destination = destination.filter(|_| wrong.is_empty() && sound)?;
     if resolver.mode == Secrets::StandIns {
         // With stand-ins nothing may go out, whatever could be resolved.
@@ -227,7 +223,7 @@ fn fallback(table: &mut Table<'_>) -> Option<At<Fallback>> {
         let mut table = value.table("`fallback`")?;
         let to = table.require("to", "\"office-mail\"").and_then(|v| v.text_at());
         let after = read(table.get("after"), Value::duration);
-        table.finish();
+        table.finish(&keys::FALLBACK);
         (to?, after?)
     } else if value.is_text() {
         (value.text_at()?, None)
@@ -264,7 +260,7 @@ fn common(table: &mut Table<'_>) -> Option<Common> {
 fn rate(mut table: Table<'_>) -> Option<Rate> {
     let max = table.require("max", "60").and_then(|v| v.integer(1, 1_000_000));
     let per = table.require("per", "\"1m\"").and_then(|v| v.duration());
-    table.finish();
+    table.finish(&keys::RATE);
     Some(Rate { max: usize::try_from(max?).ok()?, per: per? })
 }
 
@@ -273,7 +269,7 @@ fn on_ambiguous(value: &Value<'_>) -> Option<OnAmbiguous> {
         "retry" => Some(OnAmbiguous::Retry),
         "park" => Some(OnAmbiguous::Park),
         other => {
-            let hint = suggest(other, &["retry", "park"], "write one of");
+            let hint = suggest(other, keys::ON_AMBIGUOUS, "write one of");
             let message = format!("`on_ambiguous` can't be \"{other}\"");
             value.error("bad-choice", message, Some(hint))
         }
@@ -322,7 +318,7 @@ fn retry(mut table: Table<'_>) -> Option<RetryPolicy> {
             (policy.first, policy.longest) = (both, both);
         }
     }
-    table.finish();
+    table.finish(&keys::RETRY);
     sound.then_some(policy)
 }
 

@@ -147,18 +147,23 @@ impl Files {
             Some(p) if p != Path::new("") => p.to_owned(),
             _ => PathBuf::from("."),
         };
-        // Messages show `templates/x.hbs`, not `./templates/x.hbs`.
-        let shown = |name: &str| match path.parent() {
-            Some(p) => p.join(name),
-            None => PathBuf::from(name),
-        };
-        let templates = read_folder(&shown("templates"), "hbs", problems);
-        let sources = read_folder(&shown("sources"), "toml", problems);
-        let providers = read_folder(&shown("providers"), "toml", problems);
+        let templates = read_folder(&beside(path, "templates"), "hbs", problems);
+        let (sources, providers) = Self::definitions(path, problems);
         let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         let rules = File { path: path.to_owned(), name, text: text.into() };
         Some(Self { rules, folder, templates, sources, providers })
     }
+
+    /// The sources and providers beside `path`, which itself need not be there.
+    pub(super) fn definitions(path: &Path, problems: &mut Vec<Problem>) -> (Vec<File>, Vec<File>) {
+        let sources = read_folder(&beside(path, "sources"), "toml", problems);
+        (sources, read_folder(&beside(path, "providers"), "toml", problems))
+    }
+}
+
+/// Messages show `templates/x.hbs`, not `./templates/x.hbs`.
+fn beside(path: &Path, name: &str) -> PathBuf {
+    path.parent().map_or_else(|| PathBuf::from(name), |p| p.join(name))
 }
 
 /// The files of `folder` that end in `.extension`, by name. A missing folder has none. Other files, hidden ones

@@ -2,6 +2,7 @@
 //! each gives a warning that says what happens instead. Nothing is ignored silently.
 
 use super::destinations;
+use super::keys;
 use super::reader::{Report, Table, Value, suggest};
 
 /// The code of every warning about such a key.
@@ -35,7 +36,7 @@ pub(super) fn schedules<'a>(root: &mut Table<'a>) -> Vec<&'a str> {
             let hint = "write a name of the time zone database, such as \"Europe/Berlin\"";
             each_text(&zone, |z| jiff::tz::TimeZone::get(z).is_ok(), "unknown-time-zone", hint);
         }
-        table.finish();
+        table.finish(&keys::SCHEDULE);
     }
     names
 }
@@ -80,7 +81,7 @@ pub(super) fn tests(root: &mut Table<'_>) {
                 value.text();
             }
         }
-        table.finish();
+        table.finish(&keys::TEST);
     }
 }
 
@@ -100,7 +101,7 @@ pub(super) fn of_rule(table: &mut Table<'_>, names: &Names<'_>) {
             if let Some(digest) = t.require("digest", "\"1h\"") {
                 digest.duration();
             }
-            t.finish();
+            t.finish(&keys::OVERFLOW);
         }
     }
     if let Some(value) = table.get("quiet") {
@@ -129,7 +130,7 @@ fn limit(value: &Value<'_>) {
     if let Some(by) = table.get("by") {
         by.texts();
     }
-    table.finish();
+    table.finish(&keys::LIMIT);
 }
 
 fn quiet(value: &Value<'_>, report: &Report, names: &Names<'_>) {
@@ -153,17 +154,16 @@ fn quiet(value: &Value<'_>, report: &Report, names: &Names<'_>) {
                 {
                     destinations::unknown(report, to.value, to.span, names.destinations);
                 }
-                t.finish();
+                t.finish(&keys::THEN);
             }
         } else {
-            let known = ["hold", "digest", "drop"];
-            if let Some(text) = then.text().filter(|t| !known.contains(t)) {
-                let hint = suggest(text, &known, "write one of");
+            if let Some(text) = then.text().filter(|t| !keys::QUIET_THEN.contains(t)) {
+                let hint = suggest(text, keys::QUIET_THEN, "write one of");
                 then.error::<()>("bad-choice", format!("`then` can't be \"{text}\""), Some(hint));
             }
         }
     }
-    table.finish();
+    table.finish(&keys::QUIET);
 }
 
 fn each_text(value: &Value<'_>, fits: impl Fn(&str) -> bool, code: &'static str, hint: &str) {

@@ -1,10 +1,11 @@
 //! Text to [`Settings`] and [`crate::rules::Rules`], or every problem at once.
 //!
 //! - `files` reads `rules.toml` and the folders beside it, or the built-in example;
-//! - `reader` reads tables by key and type and notes what is wrong, `quantity` knows durations and sizes, `place`
-//!   finds bytes of the file, and `secrets` resolves `${…}`;
+//! - `keys` lists every key, `reader` reads tables by key and type and notes what is wrong, `quantity` knows durations
+//!   and sizes, `place` finds bytes of the file, and `secrets` resolves `${…}`;
 //! - `compile` goes through the sections: `server`, `sources`, `destinations`, `rule`, and in `later` what this
 //!   version accepts but doesn't carry out yet; `lint` looks at the whole;
+//! - [`json_schema()`] is the same for editors;
 //! - [`problem`] shows what is wrong.
 //!
 //! A configuration is compiled as a whole or not at all, so a bad file can't replace a good one by halves.
@@ -12,6 +13,8 @@
 mod compile;
 mod destinations;
 mod files;
+mod json_schema;
+mod keys;
 mod later;
 mod lint;
 mod place;
@@ -24,6 +27,7 @@ mod server;
 mod sources;
 
 pub use files::example;
+pub use json_schema::json_schema;
 pub use secrets::Environment;
 
 use std::net::SocketAddr;
@@ -31,7 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::rules::{Rules, source};
+use crate::rules::{Rules, provider, source};
 use crate::secret::Secret;
 
 /// What needs a restart to change.
@@ -175,6 +179,66 @@ pub fn load_kept(kept: &str, config: Option<&Path>) -> Result<Rules, Vec<Problem
 /// Whether `source` would sign with a stand-in: then no signature can be checked.
 pub fn signs_with_stand_in(source: &source::Source) -> bool {
     sources::signs_with_stand_in(source)
+}
+
+/// The kinds of sources and the providers that a configuration may name, by name.
+#[derive(Debug)]
+pub struct Definitions {
+    /// What `kind` may be.
+    pub sources: Vec<Defined<source::Definition>>,
+    /// What `provider` may be.
+    pub providers: Vec<Defined<provider::Definition>>,
+}
+
+/// A definition and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Defined<D> {
+    /// What it says.
+    pub definition: Arc<D>,
+    /// Its file's text.
+    pub text: Arc<str>,
+    /// A user's own file; none if it is built in.
+    pub file: Option<PathBuf>,
+}
+
+/// The definitions that are built in and those in the folders beside `path`, which add to them or replace them; nothing
+/// in `path` itself has to be right. What is wrong with one of them comes beside the others.
+pub fn definitions(path: Option<&Path>) -> (Definitions, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let (own_sources, own_providers) = match path {
+        Some(path) => files::Files::definitions(path, &mut problems),
+        None => (Vec::new(), Vec::new()),
+    };
+    let (sources, providers) = compile::definitions(&own_sources, &own_providers, &mut problems);
+    let built_in = source::BUILT_IN.iter().filter_map(|(_, text)| {
+        Some((Arc::new(source::Definition::parse(text).ok()?), Arc::from(*text)))
+    });
+    let sources = merged(built_in, sources, &own_sources, |d| &d.name);
+    let built_in = provider::builtin_texts().map(|(d, text)| (Arc::clone(d), Arc::from(text)));
+    let providers = merged(built_in, providers, &own_providers, |d| &d.name);
+    (Definitions { sources, providers }, problems)
+}
+
+fn merged<D>(
+    built_in: impl Iterator<Item = (Arc<D>, Arc<str>)>,
+    own: Vec<Arc<D>>,
+    files: &[files::File],
+    name: impl Fn(&D) -> &String,
+) -> Vec<Defined<D>> {
+    let mut all: Vec<_> = built_in
+        .filter(|(definition, _)| !own.iter().any(|o| name(o) == name(definition)))
+        .map(|(definition, text)| Defined { definition, text, file: None })
+        .collect();
+    for definition in own {
+        // The name of a file is that of its definition: `compile` refuses any other.
+        let of =
+            |f: &&files::File| f.name.strip_suffix(".toml") == Some(name(&definition).as_str());
+        let file = files.iter().find(of);
+        let text = file.map_or_else(|| Arc::from(""), |f| Arc::clone(&f.text));
+        all.push(Defined { definition, text, file: file.map(|f| f.path.clone()) });
+    }
+    all.sort_by(|a, b| name(&a.definition).cmp(name(&b.definition)));
+    all
 }
 
 /// The admin listener's address and token, as `path` has them; nothing else in it has to be right.

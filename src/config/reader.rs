@@ -1,7 +1,7 @@
 //! Reads a parsed TOML table by key and type, and notes everything that is wrong on the way.
 //!
-//! A reading never stops at a problem: it notes it in the [`Report`] and gives `None`. [`Table::finish`] says which
-//! keys nobody asked for. Serde isn't used here: it stops at the first problem, and its flattened and tagged types
+//! A reading never stops at a problem: it notes it in the [`Report`] and gives `None`. [`Table::finish`] refuses every
+//! key that isn't in [`super::keys`]. Serde isn't used here: it stops at the first problem, and its flattened and tagged types
 //! lose the place.
 
 use std::cell::RefCell;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::keys::Section;
 use super::{Problem, Severity};
 
 /// So many names are listed when none is near; more than that nobody reads.
@@ -86,7 +87,8 @@ pub(super) struct Table<'a> {
     /// Its header, or all of an inline table.
     pub(super) span: Range<usize>,
     entries: &'a DeTable<'a>,
-    known: Vec<&'static str>,
+    /// The keys that were asked for, and whether they had to be there.
+    asked: Vec<(&'static str, bool)>,
 }
 
 /// One value with its place.
@@ -114,18 +116,19 @@ impl<'a> Table<'a> {
         span: Range<usize>,
         entries: &'a DeTable<'a>,
     ) -> Self {
-        Self { report, name: name.into(), span, entries, known: Vec::new() }
+        Self { report, name: name.into(), span, entries, asked: Vec::new() }
     }
 
     /// The value of `key`, if it is there.
     pub(super) fn get(&mut self, key: &'static str) -> Option<Value<'a>> {
-        self.known.push(key);
+        self.asked.push((key, false));
         self.peek(key)
     }
 
     /// As [`Table::get`]; a missing key is an error.
     pub(super) fn require(&mut self, key: &'static str, example: &str) -> Option<Value<'a>> {
-        let found = self.get(key);
+        self.asked.push((key, true));
+        let found = self.peek(key);
         if found.is_none() {
             self.report.error(
                 "missing-key",
@@ -137,7 +140,7 @@ impl<'a> Table<'a> {
         found
     }
 
-    /// The value of `key` without counting it as known.
+    /// The value of `key` without counting it as asked for.
     pub(super) fn peek(&self, key: &str) -> Option<Value<'a>> {
         let (found, value) = self.entries.get_key_value(key)?;
         Some(self.entry(found, value))
@@ -162,23 +165,48 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Notes every key that nobody asked for.
-    pub(super) fn finish(self) {
-        let known = self.known.clone();
-        self.finish_with(&known);
+    /// Notes every key that isn't one of `section`.
+    pub(super) fn finish(self, section: &Section) {
+        self.finish_beside(section, &[]);
     }
 
-    /// As [`Table::finish`], with the keys that are known from elsewhere.
-    pub(super) fn finish_with(self, known: &[&str]) {
+    /// As [`Table::finish`], with the keys of a definition beside those of `section`.
+    pub(super) fn finish_beside(self, section: &Section, own: &[&str]) {
+        if cfg!(debug_assertions) {
+            self.agrees_with(section);
+        }
+        let mut known = own.to_vec();
+        known.extend(section.keys.iter().map(|k| k.name));
         for (key, value) in self.entries() {
             if !known.contains(&key) {
                 self.report.error(
                     "unknown-key",
                     value.key_span,
                     format!("{} has no key `{key}`", self.name),
-                    Some(suggest(key, known, "the keys are")),
+                    Some(suggest(key, &known, "the keys are")),
                 );
             }
+        }
+    }
+
+    /// A key that only the code or only the table knows is a mistake of ours, which any test of that section finds.
+    fn agrees_with(&self, section: &Section) {
+        let mut asked: Vec<_> = self.asked.iter().map(|(key, _)| *key).collect();
+        let mut listed: Vec<_> = section.keys.iter().map(|k| k.name).collect();
+        asked.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(
+            asked, listed,
+            "the code asks for other keys of {} than src/config/keys.rs lists",
+            self.name
+        );
+        for (key, required) in &self.asked {
+            let listed = section.keys.iter().any(|k| k.name == *key && k.required);
+            assert!(
+                !required || listed,
+                "src/config/keys.rs doesn't say that `{key}` of {} is required",
+                self.name
+            );
         }
     }
 }

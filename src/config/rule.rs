@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::keys;
 use super::later;
 use super::place;
 use super::reader::{At, Report, Table, Value, suggest};
@@ -116,7 +117,7 @@ fn one(mut table: Table<'_>, world: &World<'_>, fields: &mut Fields) -> (Draft, 
     let destinations: Vec<&str> = world.destinations.iter().map(|d| &*d.name).collect();
     let names = later::Names { schedules: world.schedules, destinations: &destinations };
     later::of_rule(&mut table, &names);
-    table.finish();
+    table.finish(&keys::RULE);
     let name = name.map_or_else(String::new, |n| n.value);
     let draft =
         Draft { name, span, on, sources: of, to, template, conditional, stop, enabled, shadow };

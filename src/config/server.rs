@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Server;
+use super::keys;
 use super::quantity::parse_address;
 use super::reader::{Report, Table, Value};
 use super::secrets::{Resolved, Resolver};
@@ -71,7 +72,7 @@ pub(super) fn server(root: &mut Table<'_>, resolver: &Resolver<'_>) -> Server {
         );
     }
     same_port(&server, &table, report);
-    table.finish();
+    table.finish(&keys::SERVER);
     server
 }
 
@@ -120,7 +121,7 @@ pub(super) fn journal(root: &mut Table<'_>, resolver: &Resolver<'_>) -> Options 
         }
     }
     set(&mut options.keep, table.get("keep").and_then(|v| v.duration()));
-    table.finish();
+    table.finish(&keys::JOURNAL);
     options
 }
 

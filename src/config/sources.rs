@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::keys;
 use super::quantity::is_name;
 use super::reader::{Report, Table, nearest, suggest};
 use super::secrets::{Resolved, Resolver};
@@ -66,7 +67,7 @@ fn one(
     let secrets = secret.map_or(Some(Vec::new()), |v| resolver.texts(&v));
     let natural_keys = table.get("natural_keys").map_or(Some(true), |v| v.boolean());
     let span = table.peek("secret").map_or(table.span.clone(), |v| v.span);
-    table.finish();
+    table.finish(&keys::SOURCE);
     let (Some(kind), Some(secrets), Some(natural_keys)) = (&definition, secrets, natural_keys)
     else {
         return (definition, None);

@@ -25,6 +25,14 @@ pub fn builtins() -> &'static [Arc<Definition>] {
     &PARSED
 }
 
+/// Every built-in definition with its file's text, by name.
+pub fn builtin_texts() -> impl Iterator<Item = (&'static Arc<Definition>, &'static str)> {
+    builtins().iter().filter_map(|d| {
+        let file = format!("providers/{}.toml", d.name);
+        FILES.iter().find(|(name, _)| *name == file).map(|(_, text)| (d, *text))
+    })
+}
+
 /// The built-in definition of this name, if there is one.
 pub fn builtin(name: &str) -> Option<Arc<Definition>> {
     builtins().iter().find(|d| d.name == name).map(Arc::clone)

@@ -29,7 +29,7 @@ mod smtp;
 mod verdict;
 mod wait;
 
-pub use builtin::{builtin, builtins};
+pub use builtin::{builtin, builtin_texts, builtins};
 pub use definition::{Definition, DefinitionProblem, Kind, Protocol, SettingDefinition};
 pub use request::HttpTarget;
 pub use shown::{STAND_INS, Shown};
