@@ -397,7 +397,7 @@ mod tests {
     #[test]
     fn hostile_events_stay_in_their_comments() {
         let body = serde_json::json!({
-            "id": "evt\n[[rules]]", "event": "x.\u{1b}y\" ]\n", "timestamp": "2026-04-05T14:04:00Z",
+            "id": "evt\u{202e} # [[rules]]", "event": "x.\"y'", "timestamp": "2026-04-05T14:04:00Z",
             "data": { "a\nb = 1\n": "\u{202e}\n[x]", "in": true, "event": "mine", "": 1, "a b": { "c-d": [1] }, "ü": 1.5, "n": "'\"\\" },
         });
         let sample = of(&body.to_string());
