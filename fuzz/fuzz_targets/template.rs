@@ -11,14 +11,18 @@ use hyper::body::Bytes;
 
 libfuzzer_sys::fuzz_target!(|input: &str| {
     let (text, body) = input.split_once('\0').unwrap_or((input, "{}"));
-    let file = |name: &str, text: &str| TemplateFile { file: name.to_owned(), text: text.to_owned() };
+    let file =
+        |name: &str, text: &str| TemplateFile { file: name.to_owned(), text: text.to_owned() };
     let files = [file("note.hbs", text), file("_part.hbs", text), file("_plain.hbs", "{{event}}")];
     let templates = match Templates::compile(&files) {
         Ok(templates) => templates,
         Err(problems) => {
             assert!(!problems.is_empty());
             for p in problems {
-                let inside = |f: &TemplateFile| p.file != f.file || p.span.as_ref().is_none_or(|s| f.text.get(s.clone()).is_some());
+                let inside = |f: &TemplateFile| {
+                    p.file != f.file
+                        || p.span.as_ref().is_none_or(|s| f.text.get(s.clone()).is_some())
+                };
                 assert!(files.iter().all(inside), "{p:?}");
             }
             return;

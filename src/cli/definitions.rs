@@ -268,7 +268,7 @@ fn event_type(out: &mut String, kind: &str, event: &source::EventType) {
     if !event.natural_key.is_empty() {
         note(out, 2, &format!("one and the same event by {}", event.natural_key.join(" and ")));
     }
-    let widest = event.fields.keys().map(|name| name.len()).max().unwrap_or(0).min(40);
+    let widest = event.fields.keys().map(String::len).max().unwrap_or(0).min(40);
     for (name, field) in &event.fields {
         let mut what = field.kind.to_string();
         if field.nullable {

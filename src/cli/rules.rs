@@ -318,7 +318,7 @@ fn condition(sample: &Sample) -> Option<String> {
         let few = known.is_some_and(|k| !k.values.is_empty());
         match value {
             Value::String(_) if few => {
-                word = named(key).map(|path| format!("{path} == {value}")).or(word)
+                word = named(key).map(|path| format!("{path} == {value}")).or(word);
             }
             Value::Number(n) if measure.is_none() && n.to_string().len() <= 6 => {
                 measure = named(key).map(|path| format!("{path} >= {n}"));
