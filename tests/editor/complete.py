@@ -9,6 +9,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 
 
 def main():
@@ -52,8 +53,13 @@ def main():
     opened = {**document, "languageId": "toml", "version": 1, "text": path.read_text()}
     send({"method": "textDocument/didOpen", "params": {"textDocument": opened}})
     place = {"line": int(line), "character": int(column)}
-    found = ask(2, "textDocument/completion", {"textDocument": document, "position": place})
-    items = found["items"] if isinstance(found, dict) else found or []
+    # The server reads the document and its schema beside the questions: until it has, it knows nothing.
+    for number in range(2, 200):
+        found = ask(number, "textDocument/completion", {"textDocument": document, "position": place})
+        items = found["items"] if isinstance(found, dict) else found or []
+        if items:
+            break
+        time.sleep(0.1)
     print(json.dumps([item["label"] for item in items]))
     process.kill()
     process.wait()
