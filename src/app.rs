@@ -52,7 +52,7 @@ pub fn run(loaded: Loaded, config: Option<PathBuf>) -> anyhow::Result<()> {
     runtime.block_on(async {
         let mut signals = Signals::new()?;
         let bridge = Bridge::start(loaded, config).await?;
-        tracing::info!("ready");
+        bridge.introduce();
         bridge.serve(&mut signals).await
     })
 }
@@ -165,6 +165,19 @@ impl Bridge {
         // The admin listener's own grace; it answers within milliseconds or not at all.
         let _ = timeout(Duration::from_secs(1), self.rest.wait()).await;
         self.journal.close().await;
+    }
+
+    /// The log's first word on what runs here.
+    fn introduce(&self) {
+        let rules = self.rules.borrow();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            configuration = &*rules.version,
+            rules = rules.rules.rules.len(),
+            destinations = rules.destinations.len(),
+            sources = rules.sources.len(),
+            "ready"
+        );
     }
 
     async fn serve(self, signals: &mut Signals) -> anyhow::Result<()> {

@@ -162,7 +162,14 @@ pub(super) fn print_notice(out: &mut impl Write, notice: &Notice) -> io::Result<
         }
         bar(out, "")?;
     }
-    for l in wrap(&message.text, WIDTH - 5) {
+    // Slack's three escapes are for the wire; a person sees what they stand for.
+    let text = match notice.channel {
+        Channel::Slack => {
+            message.text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        }
+        _ => message.text.clone(),
+    };
+    for l in wrap(&text, WIDTH - 5) {
         bar(out, &l)?;
     }
     Ok(())

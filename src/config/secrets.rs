@@ -173,8 +173,26 @@ fn read(path: &Path) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| "it is not valid UTF-8".to_owned())
 }
 
+/// Whether the whole value is how a variable is named elsewhere: `$NAME`, `$(NAME)`, `%NAME%`, `env:NAME`,
+/// `{{ NAME }}`. Taken word for word it would be a wrong secret, and every event would be refused for it.
+fn is_reference_elsewhere(text: &str) -> bool {
+    let between = |start, end| text.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+    let name = between("$(", ")")
+        .or_else(|| between("$", ""))
+        .or_else(|| between("%", "%"))
+        .or_else(|| between("env:", ""))
+        .or_else(|| between("{{", "}}").map(str::trim));
+    name.is_some_and(|name| {
+        is_variable(name) && name.len() > 2 && !name.contains(|c: char| c.is_ascii_lowercase())
+    })
+}
+
 /// Cuts a value at its references.
 fn pieces(text: &str) -> Vec<Piece<'_>> {
+    if is_reference_elsewhere(text) {
+        let why = "this would be taken word for word; a variable is written `${NAME}`";
+        return vec![Piece::Malformed(0..text.len(), why)];
+    }
     let mut pieces = Vec::new();
     let mut from = 0;
     while let Some(found) = text.get(from..).and_then(|rest| rest.find("${")) {

@@ -431,6 +431,9 @@ fn only_json_is_taken() {
         let answer = post_typed(&bridge, &body, &[("content-type", kind)]);
         assert_eq!(answer.status, 415, "{kind}: {}", answer.text());
     }
+    // They are counted with the source whose sender is set up wrongly.
+    let labels = ["source=\"replicer\"", "reason=\"not_json_type\""];
+    assert!((bridge.metrics().sum(names::REFUSED, &labels) - 4.0).abs() < 0.5);
     for encoding in ["gzip", "br", "deflate", "zstd", "gzip, gzip"] {
         let answer = post_typed(
             &bridge,

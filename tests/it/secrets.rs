@@ -196,3 +196,29 @@ fn secrets_can_come_from_files() {
     bridge.accepts(call("evt-1").to_string());
     assert_eq!(receiver.received(1).len(), 1);
 }
+
+#[test]
+fn a_secret_in_a_file_is_read_again_at_a_reload() {
+    let receiver = Receiver::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("signing");
+    std::fs::write(&file, "the-first-secret").unwrap();
+    let mut bridge = Bridge::telling(&receiver)
+        .source(&format!("secret = \"${{file:{}}}\"", file.display()))
+        .start();
+    let body = call("evt-1").to_string();
+    let refused = bridge.post("replicer", &body);
+    assert_eq!(refused.status, 401, "the harness signs with another one");
+    std::fs::write(&file, SECRET).unwrap();
+    bridge.process().signal("HUP");
+    bridge.process().wait_log("reloaded").expect("it runs on");
+    bridge.accepts(&body);
+    // A file that is gone is a bad configuration, and changes nothing.
+    std::fs::remove_file(&file).unwrap();
+    bridge.process().signal("HUP");
+    bridge
+        .process()
+        .wait_log_for("the reload fails", |line| line.starts_with("reload failed"))
+        .expect("it runs on");
+    bridge.accepts(call("evt-2").to_string());
+}

@@ -434,3 +434,22 @@ fn an_hour_of_age_in_the_answer_is_longer_than_the_age_of_the_notification() {
     let row = bridge.settled("sales", "gave_up");
     assert!(row["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{row}");
 }
+
+#[test]
+fn a_reload_while_a_destination_hangs_is_taken_at_once() {
+    let hanging = Receiver::answering(Reply::Hang);
+    let mut bridge = sales(&hanging, "timeout = \"300s\"\nconcurrency = 1");
+    bridge.accepts(call("evt-1").to_string());
+    hanging.begun(1);
+    let works = Receiver::start();
+    let file = bridge.path().join("rules.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let moved = text.replace(&hanging.url(""), &works.url(""));
+    assert_ne!(moved, text);
+    let moved = moved.replace("concurrency = 1", "concurrency = 2");
+    std::fs::write(&file, moved).unwrap();
+    bridge.process().signal("HUP");
+    bridge.process().wait_log("reloaded").expect("it runs on");
+    bridge.accepts(call("evt-2").to_string());
+    assert_eq!(works.received(1)[0].json()["text"], "evt-2");
+}

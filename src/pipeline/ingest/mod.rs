@@ -104,8 +104,10 @@ impl Ingest {
     where
         B: Body<Data = Bytes>,
     {
-        let name = screen(parts, &self.limits)?;
-        let source = rules.source(name).ok_or_else(Refused::not_found)?;
+        let known = rules.source(source_name(parts)?);
+        screen(parts, &self.limits)
+            .map_err(|refused| refused.of(known.map_or("", |source| &source.name)))?;
+        let source = known.ok_or_else(Refused::not_found)?;
         let at = |refused: Refused<'static>| refused.of(&source.name);
         let body = timeout(self.limits.body_timeout, collect(body, self.limits.max_body))
             .await
@@ -187,14 +189,14 @@ fn matched_rules(decision: &Decision) -> Vec<Arc<str>> {
     rules
 }
 
-/// Checks what can be checked before a byte of the body is read, and gives the source's name.
-fn screen<'p>(parts: &'p Parts, limits: &Limits) -> Result<&'p str, Refused<'static>> {
-    let source = parts
-        .uri
-        .path()
-        .strip_prefix("/hooks/")
-        .filter(|name| !name.is_empty() && !name.contains('/'))
-        .ok_or_else(Refused::not_found)?;
+/// The name in `/hooks/NAME`.
+fn source_name(parts: &Parts) -> Result<&str, Refused<'static>> {
+    let name = parts.uri.path().strip_prefix("/hooks/");
+    name.filter(|name| !name.is_empty() && !name.contains('/')).ok_or_else(Refused::not_found)
+}
+
+/// Checks what can be checked before a byte of the body is read.
+fn screen(parts: &Parts, limits: &Limits) -> Result<(), Refused<'static>> {
     if parts.method != Method::POST {
         return Err(Refused::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -218,7 +220,7 @@ fn screen<'p>(parts: &'p Parts, limits: &Limits) -> Result<&'p str, Refused<'sta
         }
         // A number that needs more than 64 bits.
         Some(Err(_)) => Err(Refused::too_large(limits.max_body)),
-        _ => Ok(source),
+        _ => Ok(()),
     }
 }
 
