@@ -14,19 +14,24 @@ fn under(clock: &WallClock, receiver: &Receiver, retry: &str) -> Bridge {
         .start()
 }
 
-/// Waits until the only notification has been tried once and waits for its next attempt.
+/// No, and not for some seconds: time enough to set the clock, even where everything is slow.
+fn later() -> Reply {
+    Reply::with_header(503, "retry-after", "8")
+}
+
+/// Waits until the first attempt of the only notification is settled.
 fn tried_once(bridge: &Bridge) {
     eventually("the first attempt is settled", || {
         let row = bridge.notification_rows().remove(0);
-        (row["state"] == "due" && row["attempts"] == 1).then_some(())
+        (row["state"] != "sending" && row["attempts"].as_i64() > Some(0)).then_some(())
     });
 }
 
 #[test]
 fn a_clock_that_is_set_back_by_a_day_holds_nothing_up() {
     let clock = WallClock::right();
-    let receiver = Receiver::script([Reply::status(503, "")], Reply::ok());
-    let bridge = under(&clock, &receiver, r#"retry = { first = "2s", longest = "2s" }"#);
+    let receiver = Receiver::script([later()], Reply::ok());
+    let bridge = under(&clock, &receiver, "");
     bridge.accepts(call("evt-1").to_string());
     tried_once(&bridge);
     clock.is_off_by(-DAY);
@@ -43,8 +48,8 @@ fn a_clock_that_is_set_back_by_a_day_holds_nothing_up() {
 #[test]
 fn a_clock_that_is_set_back_between_two_runs_holds_nothing_up() {
     let clock = WallClock::right();
-    let receiver = Receiver::answering(Reply::status(503, ""));
-    let bridge = under(&clock, &receiver, r#"retry = { first = "2s", longest = "2s" }"#);
+    let receiver = Receiver::answering(later());
+    let bridge = under(&clock, &receiver, "");
     bridge.accepts(call("evt-1").to_string());
     tried_once(&bridge);
     let stopped = bridge.kill9();

@@ -21,6 +21,8 @@ mod set_back;
 mod status;
 mod store;
 mod takeover;
+#[cfg(test)]
+mod tests;
 mod wal;
 mod writer;
 
@@ -44,6 +46,9 @@ use writer::{IfUnwritable, Op, Order, Sync, Writer};
 
 /// Operations that may wait for the writer; past that, accepts are refused.
 const QUEUE: usize = 4_096;
+
+/// A log of so many bytes is moved into the file before the start goes on: as many as the writer lets it have.
+const LARGE_LOG: u64 = 64 * 1024 * 1024;
 
 /// A journal in a file.
 #[derive(Debug)]
@@ -98,7 +103,10 @@ impl Sqlite {
             Box::new(move || checkpoint::run(&checkpointer, &status, &wants))
         })?;
         // A kill leaves its log. Processes that are killed again and again would each add to it and never reach the
-        // work after which the writer asks.
+        // work after which the writer asks for a checkpoint. A large one would be read at each start, so it goes first.
+        if open::log_length(path) > LARGE_LOG {
+            checkpoint::truncate(store.connection(), &status);
+        }
         let _ = wanted.try_send(());
         let runtime = tokio::runtime::Handle::current();
         let writer = Writer::new(store, Arc::clone(&status), runtime.clone(), wanted);

@@ -80,6 +80,11 @@ pub(super) fn open(path: &Path, clock: &Clock) -> Result<Opened, OpenError> {
     Ok(Opened { conn, lock, damaged })
 }
 
+/// How long the log of the file at `path` is, in bytes.
+pub(super) fn log_length(path: &Path) -> u64 {
+    std::fs::metadata(beside(path, "-wal")).map_or(0, |log| log.len())
+}
+
 /// A connection with our settings.
 pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -99,7 +104,7 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connec
 fn create(path: &Path, folder: &Path) -> Result<(), OpenError> {
     let name = path.display();
     let log = beside(path, "-wal");
-    let has_log = std::fs::metadata(&log).is_ok_and(|m| m.len() > 0);
+    let has_log = log_length(path) > 0;
     let length = match std::fs::metadata(path) {
         Ok(m) if !m.is_file() => {
             return Err(OpenError(format!(
