@@ -182,7 +182,7 @@ fn message(
         return Err(Failure::No(anyhow!("there is no template `{name}` for this channel: {hint}")));
     }
     let context = Context { event, rule: RULE, destination: &destination.name };
-    Ok(marked(rules.templates.render(template, destination.channel, context)))
+    Ok(marked(rules.templates.render(template, destination.form(), context)))
 }
 
 /// The message with its mark where a person looks first.
@@ -191,8 +191,7 @@ fn marked(message: Message) -> Message {
         subject: message.subject.map(|subject| format!("{MARK} {subject}")),
         text: format!("{MARK} {}", message.text),
         // A subject goes with every HTML part and carries the mark; a word before `<html>` could break the part.
-        html: message.html,
-        fallback: message.fallback,
+        ..message
     }
 }
 
@@ -205,8 +204,7 @@ mod tests {
         let message = marked(Message {
             subject: Some("Unhappy".to_owned()),
             text: "Call".to_owned(),
-            html: None,
-            fallback: None,
+            ..Message::default()
         });
         assert_eq!(message.subject.as_deref(), Some("[TEST] Unhappy"));
         assert_eq!(message.text, "[TEST] Call");

@@ -201,7 +201,7 @@ fn place(channel: Channel, provider: &str) -> String {
         (Channel::Slack, provider) => format!("Slack by {provider}"),
         (Channel::Email, provider) => format!("e-mail by {provider}"),
         (Channel::Sms, provider) => format!("SMS by {provider}"),
-        (Channel::Text, provider) => provider.to_owned(),
+        (_, provider) => provider.to_owned(),
     }
 }
 

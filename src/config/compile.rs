@@ -192,9 +192,12 @@ pub(super) fn definitions(
     let mut providers = Vec::new();
     for file in provider_files {
         match provider::Definition::parse(&file.text) {
-            Ok(d) => providers.extend(named(file, d.name.clone(), d, problems)),
-            Err(all) => problems
-                .extend(all.into_iter().map(|e| definition_problem(file, e.message, e.span))),
+            Ok(d) => {
+                let wrong = d.check_examples(&file.text);
+                problems.extend(wrong.into_iter().map(|p| provider_problem(file, p)));
+                providers.extend(named(file, d.name.clone(), d, problems));
+            }
+            Err(all) => problems.extend(all.into_iter().map(|p| provider_problem(file, p))),
         }
     }
     (sources, providers)
@@ -210,6 +213,10 @@ fn named<D>(file: &File, name: String, d: D, problems: &mut Vec<Problem>) -> Opt
     problem.hint = Some(format!("call the file {name}.toml"));
     problems.push(problem);
     None
+}
+
+fn provider_problem(file: &File, p: provider::DefinitionProblem) -> Problem {
+    Problem { hint: p.hint, ..definition_problem(file, p.message, p.span) }
 }
 
 fn definition_problem(file: &File, message: String, span: Option<Range<usize>>) -> Problem {

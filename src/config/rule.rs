@@ -13,7 +13,7 @@ use super::{destinations, sources};
 use crate::rules::condition::Condition;
 use crate::rules::fields::Fields;
 use crate::rules::rule::{Rule, RuleSet, TypePattern};
-use crate::rules::template::{Channel, Templates};
+use crate::rules::template::Templates;
 
 /// The names that every condition sees beside the fields of `data`.
 const ENVELOPE: [&str; 5] = ["event", "id", "timestamp", "source", "data"];
@@ -207,12 +207,7 @@ fn template_name(
             continue;
         };
         if !templates.has(at.value, destination.channel) {
-            let file = match destination.channel {
-                Channel::Slack => "slack.hbs",
-                Channel::Email => "email.hbs",
-                Channel::Sms => "sms.hbs",
-                Channel::Text => "text.hbs",
-            };
+            let file = format!("{}.hbs", destination.channel.name());
             report.error(
                 "template-lacks-channel",
                 at.span.clone(),

@@ -4,12 +4,13 @@
 //! followed; no more of an answer is read than [`ANSWER_LIMIT`]; what it says about an attempt holds no secret and no
 //! URL beyond the host.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,11 +18,13 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{show, smtp};
 use crate::clock::Clock;
 use crate::rules::provider::{
-    ANSWER_LIMIT, Answer, Destination, HttpTarget, Meaning, Outgoing, Transport, Verdict,
+    ANSWER_LIMIT, Answer, Destination, HttpRequest, HttpTarget, Meaning, Outgoing, Transport,
+    Verdict,
 };
 
 /// The longest to connect; an attempt's own time-out may end it earlier.
@@ -34,6 +37,30 @@ const IDLE: Duration = Duration::from_secs(50);
 pub struct Sender {
     client: reqwest::Client,
     clock: Clock,
+    taken: Taken,
+}
+
+/// How many parts of the messages under way have been taken already, by the notification's key.
+#[derive(Clone, Debug, Default)]
+struct Taken(Arc<Mutex<HashMap<Uuid, usize>>>);
+
+impl Taken {
+    /// So many messages are remembered; a part of one that is forgotten may go out twice.
+    const MOST: usize = 10_000;
+
+    fn get(&self, key: Uuid) -> usize {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.get(&key).copied().unwrap_or_default()
+    }
+
+    fn set(&self, key: Uuid, parts: usize, all: usize) {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if parts == all {
+            taken.remove(&key);
+        } else if taken.len() < Self::MOST {
+            taken.insert(key, parts);
+        }
+    }
 }
 
 /// How an attempt ended.
@@ -106,7 +133,7 @@ impl Sender {
     /// A sender with no connections yet.
     pub fn new(clock: Clock) -> anyhow::Result<Self> {
         let client = client_builder()?.build()?;
-        Ok(Self { client, clock })
+        Ok(Self { client, clock, taken: Taken::default() })
     }
 
     /// Makes one attempt at `outgoing`. The inbox is not its business: the journal keeps that.
@@ -149,19 +176,45 @@ impl Sender {
         outgoing: &Outgoing<'_>,
         progress: &Progress,
     ) -> Attempted {
-        let ready = match target.request(outgoing) {
-            Ok(ready) => ready,
+        let requests = match target.requests(outgoing) {
+            Ok(requests) => requests,
             Err(reason) => return Attempted::impossible(target.redact(&reason)),
         };
-        let place = place(&ready.url);
-        let mut request = reqwest::Request::new(ready.method, ready.url);
-        *request.headers_mut() = ready.headers;
-        *request.body_mut() = Some(watched(ready.body, progress));
-        let exchange = self.exchange(target, request, &place, progress);
-        match timeout(limit, exchange).await {
+        let place = requests.first().map(|first| place(&first.url)).unwrap_or_default();
+        match timeout(limit, self.parts(target, requests, &place, outgoing.key, progress)).await {
             Ok(attempted) => attempted,
             Err(_) => Attempted::failed(progress.timed_out(&place, limit)),
         }
+    }
+
+    /// Sends the parts of a message in their order, until one isn't taken. The next attempt begins with that one, as
+    /// long as this process remembers; after a restart it begins with the first again, under the same keys.
+    async fn parts(
+        &self,
+        target: &HttpTarget,
+        requests: Vec<HttpRequest>,
+        place: &str,
+        key: Uuid,
+        progress: &Progress,
+    ) -> Attempted {
+        let all = requests.len();
+        let done = if all > 1 { self.taken.get(key) } else { 0 };
+        let mut last = Attempted::sent("every part was sent before");
+        for (i, ready) in requests.into_iter().enumerate().skip(done) {
+            let mut request = reqwest::Request::new(ready.method, ready.url);
+            *request.headers_mut() = ready.headers;
+            *request.body_mut() = Some(watched(ready.body, progress));
+            last = self.exchange(target, request, place, progress).await;
+            if all == 1 {
+                return last;
+            }
+            if last.verdict.meaning != Meaning::Sent {
+                last.verdict.detail = format!("part {} of {all}: {}", i + 1, last.verdict.detail);
+                return last;
+            }
+            self.taken.set(key, i + 1, all);
+        }
+        last
     }
 
     async fn exchange(

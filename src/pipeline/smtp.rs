@@ -284,8 +284,7 @@ mod tests {
         let message = template::Message {
             subject: Some("Zoë".to_owned()),
             text: "first\r\n.\r\nMAIL FROM:<eve@example.com>\n".to_owned(),
-            html: None,
-            fallback: None,
+            ..template::Message::default()
         };
         let outgoing = Outgoing {
             message: &message,

@@ -158,7 +158,7 @@ pub(super) mod tests {
     use super::*;
     use crate::rules::provider::{OnAmbiguous, Transport};
     use crate::rules::retry::RetryPolicy;
-    use crate::rules::template::Channel;
+    use crate::rules::template::{Channel, Escape};
 
     pub(in crate::rules) fn destination(name: &str, recipients: &[&str]) -> Arc<Destination> {
         let minute = Duration::from_secs(60);
@@ -166,6 +166,7 @@ pub(super) mod tests {
             name: name.into(),
             provider: "inbox".into(),
             channel: Channel::Text,
+            escape: Escape::of(Channel::Text),
             recipients: recipients.iter().map(|r| (*r).into()).collect(),
             concurrency: 1,
             timeout: minute,

@@ -42,7 +42,7 @@ pub(super) async fn attempt(
     let Delivery { journal, clock, metrics, .. } = &*delivery;
     let context =
         Context { event: &claim.event, rule: &claim.rule, destination: &claim.destination };
-    let message = rules.templates.render(claim.template.as_deref(), destination.channel, context);
+    let message = rules.templates.render(claim.template.as_deref(), destination.form(), context);
     if let Some(error) = &message.fallback {
         metrics.fallback(&destination.name);
         tracing::warn!(

@@ -258,7 +258,7 @@ impl Rules {
         let Some(destination) = self.destination(&owed.destination) else { return planned };
         planned.provider = destination.provider.to_string();
         let context = Context { event, rule: &owed.rule, destination: &owed.destination };
-        let message = self.templates.render(owed.template.as_deref(), destination.channel, context);
+        let message = self.templates.render(owed.template.as_deref(), destination.form(), context);
         let real = ask.caused.iter().find(|row| {
             row.rule == *owed.rule
                 && row.destination == *owed.destination

@@ -11,7 +11,7 @@ use super::{
     Common, Destination, HttpTarget, OnAmbiguous, Rate, SettingError, SettingValue, Transport, smtp,
 };
 use crate::clock::parse_duration;
-use crate::rules::template::Channel;
+use crate::rules::template::{Channel, Form};
 
 /// The longest that one attempt takes unless the destination says otherwise. Standard Webhooks asks for 15 to 30 s.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,8 +43,35 @@ impl Destination {
         let to = definition.settings.iter().find(|s| s.recipient).and_then(|s| filled.get(&s.name));
         let recipients =
             to.map(|v| v.texts().into_iter().map(Arc::from).collect()).unwrap_or_default();
-        let group = rate_group(name, definition, &filled);
-        Ok(Self::with(name, definition, recipients, common, group, transport))
+        let published = definition.rate.as_ref().and_then(|rate| {
+            parse_duration(&rate.per).map(|per| Rate { max: rate.max.max(1), per })
+        });
+        // A text message twice costs twice and alarms twice; most other places recognise or forgive a repetition.
+        let on_ambiguous = match definition.channel {
+            Channel::Sms => OnAmbiguous::Park,
+            _ => OnAmbiguous::Retry,
+        };
+        let form = definition.form();
+        Ok(Self {
+            name: name.into(),
+            provider: definition.name.as_str().into(),
+            channel: form.channel,
+            escape: form.escape,
+            recipients,
+            concurrency: common.concurrency.unwrap_or(definition.concurrency).max(1),
+            timeout: common.timeout.unwrap_or(TIMEOUT),
+            retry: common.retry,
+            rate: common.rate.or(published),
+            rate_group: rate_group(name, definition, &filled),
+            on_ambiguous: common.on_ambiguous.unwrap_or(on_ambiguous),
+            fallback: common.fallback,
+            transport,
+        })
+    }
+
+    /// How its messages are written.
+    pub fn form(&self) -> Form {
+        Form { channel: self.channel, escape: self.escape }
     }
 
     /// `text` with the destination's secrets replaced by `***`.
@@ -58,38 +85,6 @@ impl Destination {
                 _ => text,
             },
             Transport::Console | Transport::Inbox => text,
-        }
-    }
-
-    fn with(
-        name: &str,
-        definition: &Definition,
-        recipients: Vec<Arc<str>>,
-        common: Common,
-        rate_group: Arc<str>,
-        transport: Transport,
-    ) -> Self {
-        let published = definition.rate.as_ref().and_then(|rate| {
-            parse_duration(&rate.per).map(|per| Rate { max: rate.max.max(1), per })
-        });
-        // A text message twice costs twice and alarms twice; most other places recognise or forgive a repetition.
-        let on_ambiguous = match definition.channel {
-            Channel::Sms => OnAmbiguous::Park,
-            _ => OnAmbiguous::Retry,
-        };
-        Self {
-            name: name.into(),
-            provider: definition.name.as_str().into(),
-            channel: definition.channel,
-            recipients,
-            concurrency: common.concurrency.unwrap_or(definition.concurrency).max(1),
-            timeout: common.timeout.unwrap_or(TIMEOUT),
-            retry: common.retry,
-            rate: common.rate.or(published),
-            rate_group,
-            on_ambiguous: common.on_ambiguous.unwrap_or(on_ambiguous),
-            fallback: common.fallback,
-            transport,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Definition`] is a file of `providers/`; [`builtin()`] has those in the binary. [`Destination::compile`] checks a
 //! destination's settings and fills them in, so that only what differs between messages is left to do when sending:
-//! [`HttpTarget::request`]. [`HttpTarget::verdict`] reads the answer. Nothing here opens a connection.
+//! [`HttpTarget::requests`]. [`HttpTarget::verdict`] reads the answer. Nothing here opens a connection.
 //!
 //! The promise: event text is data. It ends as a JSON string, a form value, a percent-encoded piece of a path or a
 //! query, or a header value without line breaks; no host, key, header name or recipient comes from it.
@@ -35,7 +35,7 @@ pub use request::HttpTarget;
 pub use shown::{STAND_INS, Shown};
 
 use super::retry::RetryPolicy;
-use super::template::{Channel, Message};
+use super::template::{Channel, Escape, Message};
 use crate::event::Event;
 use crate::secret::Secret;
 
@@ -46,8 +46,10 @@ pub struct Destination {
     pub name: Arc<str>,
     /// The provider's name, for example `slack`.
     pub provider: Arc<str>,
-    /// Which templates and escaping apply.
+    /// Which templates apply.
     pub channel: Channel,
+    /// How event values are escaped in them.
+    pub escape: Escape,
     /// Phone numbers or addresses; each gets a notification of its own. Empty where the provider has none.
     pub recipients: Vec<Arc<str>>,
     /// How many attempts run at once.

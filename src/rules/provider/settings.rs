@@ -6,10 +6,13 @@ use std::str::FromStr;
 
 use hyper::header::{HeaderName, HeaderValue};
 use lettre::message::Mailbox;
+use regex::Regex;
 use reqwest::Url;
 
 use super::definition::{Definition, Kind, SettingDefinition};
+use super::pattern::{Hole, Name, Part, Pattern};
 use super::{SettingError, SettingValue, sign, smtp};
+use crate::secret::Secret;
 
 /// A checked setting.
 #[derive(Clone)]
@@ -42,7 +45,8 @@ pub(super) fn check(
         errors.push(unknown(definition, name));
     }
     for setting in &definition.settings {
-        let value = settings.get(&setting.name).cloned().or_else(|| default(setting));
+        let given = settings.get(&setting.name).cloned();
+        let value = given.or_else(|| default(setting, &filled));
         match value.map(|v| one(setting, &v)) {
             Some(Ok(value)) => drop(filled.insert(setting.name.clone(), value)),
             Some(Err((message, hint))) => errors.push(SettingError {
@@ -75,6 +79,17 @@ pub(super) fn check(
             });
         }
     }
+    for group in &definition.all_of {
+        let (given, missing): (Vec<_>, Vec<_>) =
+            group.iter().cloned().partition(|n| settings.contains_key(n));
+        if let (Some(there), false) = (given.first(), missing.is_empty()) {
+            errors.push(SettingError {
+                setting: Some(there.clone()),
+                message: format!("`{there}` needs `{}` beside it", missing.join("` and `")),
+                hint: None,
+            });
+        }
+    }
     if errors.is_empty() { Ok(filled) } else { Err(errors) }
 }
 
@@ -94,11 +109,28 @@ fn unknown(definition: &Definition, name: &str) -> SettingError {
     }
 }
 
-fn default(setting: &SettingDefinition) -> Option<SettingValue> {
+/// The default; none if it is made of a setting that is left out.
+fn default(setting: &SettingDefinition, filled: &BTreeMap<String, Filled>) -> Option<SettingValue> {
     Some(match setting.default.as_ref()? {
-        toml::Value::String(s) => SettingValue::Text(crate::secret::Secret::new(s.clone())),
+        toml::Value::String(text) => {
+            let mut value = String::new();
+            for part in Pattern::parse(text).ok()?.parts {
+                match part {
+                    Part::Text(text) => value.push_str(&text),
+                    Part::Hole(Hole { name: Name::Own(name, _), .. }) => match filled.get(&name)? {
+                        Filled::Text(text) => value.push_str(text),
+                        _ => return None,
+                    },
+                    Part::Hole(_) => return None,
+                }
+            }
+            SettingValue::Text(Secret::new(value))
+        }
         toml::Value::Integer(n) => SettingValue::Integer(*n),
         toml::Value::Boolean(b) => SettingValue::Boolean(*b),
+        toml::Value::Array(list) => SettingValue::List(
+            list.iter().filter_map(toml::Value::as_str).map(Secret::new).collect(),
+        ),
         _ => return None,
     })
 }
@@ -107,14 +139,25 @@ type Problem = (String, Option<String>);
 
 fn one(setting: &SettingDefinition, value: &SettingValue) -> Result<Filled, Problem> {
     let plain = |text: &str| (text.to_owned(), None);
+    let in_range = |n: i64| {
+        let (min, max) = (setting.min.unwrap_or(i64::MIN), setting.max.unwrap_or(i64::MAX));
+        if (min..=max).contains(&n) {
+            Ok(Filled::Integer(n))
+        } else {
+            let range = match (setting.min, setting.max) {
+                (Some(min), Some(max)) => format!("from {min} to {max}"),
+                (Some(min), None) => format!("at least {min}"),
+                _ => format!("at most {max}"),
+            };
+            Err((format!("must be {range}; {n} is not"), None))
+        }
+    };
     match (setting.kind, value) {
-        (Kind::Integer, SettingValue::Integer(n)) => Ok(Filled::Integer(*n)),
-        (Kind::Integer, SettingValue::Text(t)) => t
-            .expose()
-            .trim()
-            .parse()
-            .map(Filled::Integer)
-            .map_err(|_| plain("must be a whole number")),
+        (Kind::Integer, SettingValue::Integer(n)) => in_range(*n),
+        (Kind::Integer, SettingValue::Text(t)) => match t.expose().trim().parse() {
+            Ok(n) => in_range(n),
+            Err(_) => Err(plain("must be a whole number")),
+        },
         (Kind::Integer, _) => Err(plain("must be a whole number")),
         (Kind::Boolean, SettingValue::Boolean(b)) => Ok(Filled::Boolean(*b)),
         (Kind::Boolean, SettingValue::Text(t)) => t
@@ -155,6 +198,7 @@ fn one(setting: &SettingDefinition, value: &SettingValue) -> Result<Filled, Prob
 
 /// Checks one text; gives it back as it is to be used.
 fn text(setting: &SettingDefinition, value: &str) -> Result<String, Problem> {
+    let value = setting.names.get(value).map_or(value, String::as_str);
     let shown =
         if setting.secret { "its value".to_owned() } else { format!("`{}`", value.escape_debug()) };
     let bad = |what: &str, hint: &str| {
@@ -168,6 +212,18 @@ fn text(setting: &SettingDefinition, value: &str) -> Result<String, Problem> {
     }
     match setting.kind {
         Kind::Url => url(setting, value)?,
+        Kind::Label if !is_label(value) => {
+            return bad(
+                "one piece of a host name",
+                "small letters, digits and hyphens, for example eu-west-1",
+            );
+        }
+        Kind::Domain if !is_domain(value) => {
+            return bad("a host name", "for example mg.example.com, without https:// and port");
+        }
+        Kind::Uuid if uuid::Uuid::try_parse(value).is_err() => {
+            return bad("a UUID", "for example 01900000-0000-7000-8000-000000000001");
+        }
         Kind::SmtpUrl => {
             drop(smtp::parse(value, "").map_err(|e| (format!("can't be used: {e}"), None))?);
         }
@@ -206,7 +262,30 @@ fn text(setting: &SettingDefinition, value: &str) -> Result<String, Problem> {
         }
         _ => {}
     }
+    if let Some(pattern) = &setting.pattern {
+        // A pattern that doesn't compile is refused with its definition.
+        let whole = Regex::new(&format!("^(?:{pattern})$"));
+        if whole.is_ok_and(|whole| !whole.is_match(value)) {
+            let hint = if setting.help.is_empty() { pattern } else { &setting.help };
+            return Err((format!("does not look right: {shown}"), Some(hint.clone())));
+        }
+    }
     Ok(value.to_owned())
+}
+
+/// A label of RFC 1123, in small letters.
+fn is_label(value: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&value.len())
+        && value.bytes().all(inner)
+        && !value.starts_with('-')
+        && !value.ends_with('-')
+}
+
+fn is_domain(value: &str) -> bool {
+    value.len() <= 253
+        && value.contains('.')
+        && value.split('.').all(|l| is_label(&l.to_ascii_lowercase()))
 }
 
 fn url(setting: &SettingDefinition, value: &str) -> Result<(), Problem> {
@@ -317,7 +396,6 @@ fn help(setting: &SettingDefinition) -> String {
 mod tests {
     use super::super::builtin;
     use super::*;
-    use crate::secret::Secret;
 
     fn settings(text: &str) -> BTreeMap<String, SettingValue> {
         super::super::example::settings_of(&toml::from_str(text).unwrap())

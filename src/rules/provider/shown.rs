@@ -41,7 +41,7 @@ pub struct Shown {
     pub url: Option<String>,
     /// The headers, without those of the connection. For a mail `From`, `To` and `Subject`.
     pub headers: BTreeMap<String, String>,
-    /// The body as it is sent. For a mail its text.
+    /// The body as it is sent; of a message in several parts each on a line. For a mail its text.
     pub body: String,
     /// The HTML part of a mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,9 +85,11 @@ impl Destination {
 }
 
 fn http(target: &HttpTarget, outgoing: &Outgoing<'_>) -> Result<Shown, String> {
-    let request = target.request(outgoing)?;
+    let requests = target.requests(outgoing)?;
+    let request = requests.first().ok_or("there is no request")?;
     let secrets = variants(target.secrets());
     let mask = |text: &str| masked(text, &secrets);
+    let bodies: Vec<_> = requests.iter().map(|r| String::from_utf8_lossy(&r.body)).collect();
     let url = &request.url;
     let host = url.host_str().unwrap_or_default();
     let host = if host.ends_with(NOBODY) { MASK.to_owned() } else { mask(host) };
@@ -100,7 +102,7 @@ fn http(target: &HttpTarget, outgoing: &Outgoing<'_>) -> Result<Shown, String> {
         method: request.method.to_string(),
         url: Some(format!("{}://{user}{host}{port}{slash}{rest}", url.scheme())),
         headers: headers(&request.headers, mask),
-        body: mask(&String::from_utf8_lossy(&request.body)),
+        body: mask(&bodies.join("\n")),
         html: None,
     })
 }

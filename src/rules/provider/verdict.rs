@@ -1,7 +1,9 @@
 //! What an answer means: the definition's rows, first match wins, then what HTTP says.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
+use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,21 +22,56 @@ pub(super) struct Row {
     /// A piece of the body.
     #[serde(default)]
     contains: Option<String>,
+    /// What the body must match somewhere.
     #[serde(default)]
-    json: Option<JsonTest>,
+    matches: Option<Expression>,
+    /// What the JSON of the body must hold; all of them if it is a list.
+    #[serde(default)]
+    json: Tests,
     #[serde(default)]
     header: Option<HeaderTest>,
     then: Then,
+    /// Seconds to wait before the next attempt, where the answer names no time.
+    #[serde(default)]
+    after: Option<u64>,
+}
+
+/// One test of the body's JSON, or a list.
+#[derive(Clone, Debug, Default)]
+struct Tests(Vec<JsonTest>);
+
+impl<'de> Deserialize<'de> for Tests {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let test = |v: toml::Value| v.try_into().map_err(serde::de::Error::custom);
+        match toml::Value::deserialize(d)? {
+            toml::Value::Array(list) => {
+                list.into_iter().map(test).collect::<Result<_, _>>().map(Self)
+            }
+            one => Ok(Self(vec![test(one)?])),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JsonTest {
-    /// A JSON pointer.
+    /// A JSON pointer; a step `*` is every element of a list or member of an object.
     at: String,
-    /// The values that match; any value but null if left out.
+    /// The values that match; any value but null if nothing else is asked.
     #[serde(default)]
     any_of: Vec<toml::Value>,
+    /// A piece of a text.
+    #[serde(default)]
+    contains: Option<String>,
+    /// What a text must match somewhere.
+    #[serde(default)]
+    matches: Option<Expression>,
+    /// Whether everything that a `*` leads to must match, and there must be something; else one is enough.
+    #[serde(default)]
+    every: bool,
+    /// Whether nothing but null may be there.
+    #[serde(default)]
+    absent: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -44,6 +81,20 @@ struct HeaderTest {
     /// The value that matches; any if left out.
     #[serde(default)]
     equals: Option<String>,
+}
+
+/// A regular expression that was compiled with its file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Expression(Regex);
+
+impl TryFrom<String> for Expression {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let last = |e: regex::Error| e.to_string().lines().last().unwrap_or_default().to_owned();
+        Regex::new(&text).map(Self).map_err(|e| format!("it is no regular expression: {}", last(e)))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -97,30 +148,73 @@ impl Statuses {
 }
 
 impl Row {
-    /// The row's JSON pointer, for checking.
-    pub(super) fn pointer(&self) -> Option<&String> {
-        self.json.as_ref().map(|j| &j.at)
+    /// The row's JSON pointers, for checking.
+    pub(super) fn pointers(&self) -> impl Iterator<Item = &String> {
+        self.json.0.iter().map(|j| &j.at)
+    }
+
+    /// What is wrong with it.
+    pub(super) fn problems(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.after.is_some() && self.then != Then::Retry {
+            found.push("`after` is for then = \"retry\"".to_owned());
+        }
+        for test in &self.json.0 {
+            let asks = !test.any_of.is_empty() || test.contains.is_some() || test.matches.is_some();
+            if test.absent && asks {
+                found.push(format!("`{}` can't be absent and have a value", test.at));
+            }
+        }
+        found
     }
 
     fn matches(&self, answer: &Answer<'_>, text: &str, json: Option<&Value>) -> bool {
         self.status.as_ref().is_none_or(|s| s.contains(answer.status))
             && self.body.as_ref().is_none_or(|b| text.trim() == b)
             && self.contains.as_ref().is_none_or(|c| text.contains(c.as_str()))
-            && self.json.as_ref().is_none_or(|test| json.is_some_and(|j| test.holds(j)))
+            && self.matches.as_ref().is_none_or(|e| e.0.is_match(text))
+            && self.json.0.iter().all(|test| json.is_some_and(|j| test.holds(j)))
             && self.header.as_ref().is_none_or(|test| test.holds(answer))
     }
 }
 
 impl JsonTest {
     fn holds(&self, json: &Value) -> bool {
-        let Some(found) = json.pointer(&self.at).filter(|v| !v.is_null()) else { return false };
-        self.any_of.is_empty()
-            || self.any_of.iter().any(|wanted| match (wanted, found) {
-                (toml::Value::String(w), Value::String(f)) => w == f,
-                (toml::Value::Boolean(w), Value::Bool(f)) => w == f,
-                (toml::Value::Integer(w), Value::Number(f)) => w.to_string() == f.to_string(),
-                _ => false,
-            })
+        let mut found = Vec::new();
+        follow(json, &self.at, &mut found);
+        if self.absent {
+            found.is_empty()
+        } else if self.every {
+            !found.is_empty() && found.iter().all(|v| self.takes(v))
+        } else {
+            found.iter().any(|v| self.takes(v))
+        }
+    }
+
+    fn takes(&self, found: &Value) -> bool {
+        let text = found.as_str();
+        let is = |wanted: &toml::Value| match (wanted, found) {
+            (toml::Value::String(w), Value::String(f)) => w == f,
+            (toml::Value::Boolean(w), Value::Bool(f)) => w == f,
+            (toml::Value::Integer(w), Value::Number(f)) => w.to_string() == f.to_string(),
+            _ => false,
+        };
+        (self.any_of.is_empty() || self.any_of.iter().any(is))
+            && self.contains.as_ref().is_none_or(|c| text.is_some_and(|t| t.contains(c.as_str())))
+            && self.matches.as_ref().is_none_or(|e| text.is_some_and(|t| e.0.is_match(t)))
+    }
+}
+
+/// Every value but null that a JSON pointer leads to, where a step `*` leads to all.
+fn follow<'a>(json: &'a Value, pointer: &str, found: &mut Vec<&'a Value>) {
+    let Some((before, after)) = pointer.split_once("/*") else {
+        found.extend(json.pointer(pointer).filter(|v| !v.is_null()));
+        return;
+    };
+    match json.pointer(before) {
+        Some(Value::Array(list)) => list.iter().for_each(|v| follow(v, after, found)),
+        Some(Value::Object(map)) => map.values().for_each(|v| follow(v, after, found)),
+        _ => {}
     }
 }
 
@@ -153,7 +247,9 @@ impl HttpTarget {
             Then::Final => Meaning::Final,
             Then::Stop => Meaning::Stop,
             Then::Retry => {
-                Meaning::Retry { after: wait::hint(&definition.waits, answer, json.as_ref()) }
+                let asked = wait::hint(&definition.waits, answer, json.as_ref());
+                let usual = row.and_then(|row| row.after).map(Duration::from_secs);
+                Meaning::Retry { after: asked.or(usual) }
             }
         };
         Verdict { meaning, detail: self.detail(answer.status, &text, json.as_ref()) }
@@ -163,15 +259,19 @@ impl HttpTarget {
     fn detail(&self, status: u16, text: &str, json: Option<&Value>) -> String {
         let mut words = String::new();
         for pointer in &self.definition().words {
-            let word = match json.and_then(|j| j.pointer(pointer)) {
-                Some(Value::String(s)) => s.clone(),
-                Some(Value::Number(n)) => n.to_string(),
-                _ => continue,
-            };
-            if !words.is_empty() {
-                words.push(' ');
+            let mut found = Vec::new();
+            json.into_iter().for_each(|j| follow(j, pointer, &mut found));
+            for value in found {
+                let word = match value {
+                    Value::String(s) => s.clone(),
+                    Value::Number(n) => n.to_string(),
+                    _ => continue,
+                };
+                if !words.is_empty() {
+                    words.push(' ');
+                }
+                words.push_str(&word);
             }
-            words.push_str(&word);
         }
         // A page of HTML comes from something in between and says nothing in its first 200 characters.
         if words.is_empty() && !text.trim_start().starts_with('<') {

@@ -57,6 +57,18 @@ pub(super) fn hint(
 }
 
 impl WaitSource {
+    /// What is wrong with it.
+    pub(super) fn problem(&self) -> Option<String> {
+        match (&self.header, &self.json) {
+            (Some(_), None) => None,
+            (None, Some(pointer)) if pointer.starts_with('/') => None,
+            (None, Some(pointer)) => {
+                Some(format!("`{pointer}` is no JSON pointer such as `/retry_after`"))
+            }
+            _ => Some("a wait is read from either header or json".to_owned()),
+        }
+    }
+
     fn read(&self, answer: &Answer<'_>, json: Option<&serde_json::Value>) -> Option<Duration> {
         let from_header =
             || Some(answer.headers.get(self.header.as_deref()?)?.to_str().ok()?.to_owned());

@@ -3,8 +3,7 @@
 use handlebars::JsonRender;
 use serde_json::Value;
 
-use super::escape::Part;
-use super::{Channel, Context, Message, cut};
+use super::{Channel, Context, Form, Message, cut};
 
 /// How many fields are shown, and how long a value may be.
 const LINES: usize = 12;
@@ -13,13 +12,13 @@ const VALUE: usize = 300;
 const SMS: usize = 300;
 
 /// The built-in message: the rule, the type, and the event's main fields. Never a transcript.
-pub(super) fn message(channel: Channel, context: Context<'_>, data: &Value) -> Message {
-    let part = Part::of(channel);
+pub(super) fn message(form: Form, context: Context<'_>, data: &Value) -> Message {
+    let Form { channel, escape } = form;
     let heading = cut::one_line(&format!("{}: {}", context.rule, context.event.kind));
-    let mut text = part.escape(&heading);
+    let mut text = escape.apply(&heading);
     for (name, value) in fields(data).into_iter().take(LINES) {
         let line = format!("{name}: {}", cut::chars(&cut::one_line(&value), VALUE));
-        let line = part.escape(&line);
+        let line = escape.apply(&line);
         let room = channel != Channel::Sms || text.chars().count() + line.chars().count() < SMS;
         if !room {
             break;
@@ -28,7 +27,7 @@ pub(super) fn message(channel: Channel, context: Context<'_>, data: &Value) -> M
         text.push_str(&line);
     }
     let subject = (channel == Channel::Email).then(|| super::subject_line(&heading));
-    Message { subject, text, html: None, fallback: None }
+    Message { subject, text, ..Message::default() }
 }
 
 /// Fields with something to read, one level into objects; identifiers last, as nobody reads them first.

@@ -2,19 +2,37 @@
 
 use std::ops::Range;
 
-use super::{TemplateFile, TemplateProblem};
+use super::{Channel, Part, Severity, TemplateFile, TemplateProblem};
 
 /// Which messages a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum For {
     /// `NAME.hbs`.
     Every,
-    /// `NAME.slack.hbs` and so on.
-    Slack,
-    Email,
-    EmailHtml,
-    Sms,
-    Text,
+    /// One kind of text: `NAME.slack.hbs` and so on, `NAME.email.html.hbs`.
+    Part(Part),
+}
+
+/// A line of the front matter: something of the message beside its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Matter {
+    Subject,
+    Severity,
+    Dedup,
+    Link,
+}
+
+impl Matter {
+    pub(super) const ALL: [Self; 4] = [Self::Subject, Self::Severity, Self::Dedup, Self::Link];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Severity => "severity",
+            Self::Dedup => "dedup",
+            Self::Link => "link",
+        }
+    }
 }
 
 /// A file taken apart.
@@ -23,8 +41,8 @@ pub(super) struct Source {
     pub(super) file: String,
     pub(super) name: String,
     pub(super) is_for: For,
-    /// The subject and where it stands in the file.
-    pub(super) subject: Option<(String, usize)>,
+    /// What the front matter says, and where each value stands in the file.
+    pub(super) matter: Vec<(Matter, String, usize)>,
     /// The text after the front matter, and where it begins.
     pub(super) body: String,
     pub(super) start: usize,
@@ -50,29 +68,29 @@ pub(super) fn read(file: &TemplateFile) -> Result<Source, TemplateProblem> {
     }
     // A byte order mark would stand at the beginning of every message.
     let bom = if file.text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let (subject, start) = front_matter(&file.text, bom)
+    let (matter, start) = front_matter(&file.text, bom)
         .map_err(|(span, message, hint)| problem("front-matter", Some(span), message, hint))?;
-    if subject.is_some() && !matches!(is_for, For::Every | For::Email) {
-        let message = "this kind of message has no subject".to_owned();
+    if !matter.is_empty() && is_for == For::Part(Part::EmailHtml) {
+        let message = "the HTML part has no front matter of its own".to_owned();
         return Err(problem(
             "front-matter",
             Some(bom..start),
             message,
-            "a subject stands in NAME.email.hbs or NAME.hbs",
+            "it stands in NAME.email.hbs or NAME.hbs",
         ));
     }
     Ok(Source {
         file: file.file.clone(),
         name,
         is_for,
-        subject,
+        matter,
         body: file.text[start..].to_owned(),
         start,
     })
 }
 
 fn name(file: &str) -> Result<(String, For), (String, &'static str)> {
-    const FORM: &str = "name it NAME.hbs, NAME.slack.hbs, NAME.email.hbs, NAME.email.html.hbs, NAME.sms.hbs or NAME.text.hbs";
+    const FORM: &str = "name it NAME.hbs, or NAME.KIND.hbs, where KIND is slack, discord, teams, telegram, markdown, html, email, email.html, sms or text";
     let stem = file
         .strip_suffix(".hbs")
         .ok_or_else(|| (format!("`{file}` does not end with .hbs"), FORM))?;
@@ -80,11 +98,10 @@ fn name(file: &str) -> Result<(String, For), (String, &'static str)> {
     let name = pieces.next().unwrap_or_default();
     let is_for = match pieces.collect::<Vec<_>>().as_slice() {
         [] => For::Every,
-        ["slack"] => For::Slack,
-        ["email"] => For::Email,
-        ["email", "html"] => For::EmailHtml,
-        ["sms"] => For::Sms,
-        ["text"] => For::Text,
+        ["email", "html"] => For::Part(Part::EmailHtml),
+        [kind] if Channel::named(kind).is_some() => {
+            For::Part(Channel::named(kind).map_or(Part::EmailHtml, Part::Channel))
+        }
         other => return Err((format!("`{}` is no kind of message", other.join(".")), FORM)),
     };
     let usable = !name.trim_start_matches('_').is_empty()
@@ -97,37 +114,51 @@ fn name(file: &str) -> Result<(String, For), (String, &'static str)> {
     }
 }
 
-type Matter = (Option<(String, usize)>, usize);
+type Read = (Vec<(Matter, String, usize)>, usize);
 
-/// The subject and where the text begins.
-fn front_matter(text: &str, from: usize) -> Result<Matter, (Range<usize>, String, &'static str)> {
-    const FORM: &str = "write ---, a line `subject: …`, and --- again";
+/// What the front matter says, and where the text begins.
+fn front_matter(text: &str, from: usize) -> Result<Read, (Range<usize>, String, &'static str)> {
+    const FORM: &str = "write ---, lines such as `subject: …`, `severity: …`, `dedup: …` or `link: …`, and --- again";
     let mut lines = text[from..].split_inclusive('\n');
     let Some(first) = lines.next().filter(|l| l.trim_end() == "---") else {
-        return Ok((None, from));
+        return Ok((Vec::new(), from));
     };
     let mut at = from + first.len();
-    let mut subject = None;
+    let mut found: Vec<(Matter, String, usize)> = Vec::new();
     for line in lines {
         let content = line.trim_end();
         let span = at..at + content.len();
         at += line.len();
         if content == "---" {
-            return Ok((subject, at));
+            return Ok((found, at));
         }
-        match content.split_once(':') {
-            Some(("subject", value)) if subject.is_none() => {
+        let key = |word: &str| {
+            let known = Matter::ALL.into_iter().find(|m| m.word() == word);
+            known.filter(|m| found.iter().all(|(there, ..)| there != m))
+        };
+        let pair = content.split_once(':').and_then(|(word, value)| Some((key(word)?, value)));
+        match pair {
+            Some((matter, value)) => {
                 let trimmed = value.trim();
                 let unquoted =
                     trimmed.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(trimmed);
                 if unquoted.is_empty() {
-                    return Err((span, "the subject is empty".to_owned(), FORM));
+                    return Err((span, format!("the {} is empty", matter.word()), FORM));
                 }
                 let offset = content.find(unquoted).unwrap_or_default();
-                subject = Some((unquoted.to_owned(), span.start + offset));
+                if matter == Matter::Severity
+                    && !unquoted.contains("{{")
+                    && Severity::named(unquoted).is_none()
+                {
+                    let message = format!("`{unquoted}` is no severity");
+                    return Err((span, message, "write critical, error, warning or info"));
+                }
+                found.push((matter, unquoted.to_owned(), span.start + offset));
             }
-            _ if content.trim().is_empty() || content.starts_with('#') => {}
-            _ => return Err((span, format!("`{content}` is not known in the front matter"), FORM)),
+            None if content.trim().is_empty() || content.starts_with('#') => {}
+            None => {
+                return Err((span, format!("`{content}` is not known in the front matter"), FORM));
+            }
         }
     }
     Err((from..from + 3, "the front matter is never closed".to_owned(), FORM))

@@ -32,7 +32,11 @@ fn compile(list: &[(&str, &str)]) -> Templates {
 }
 
 fn render(templates: &Templates, name: &str, channel: Channel, event: &Event) -> Message {
-    templates.render(Some(name), channel, Context { event, rule: "won deal", destination: "sales" })
+    templates.render(
+        Some(name),
+        Form::of(channel),
+        Context { event, rule: "won deal", destination: "sales" },
+    )
 }
 
 /// The text of a one-file template for plain text.
@@ -240,9 +244,12 @@ fn a_template_that_fails_is_replaced_by_the_built_in_text() {
         );
     }
     let context = Context { event: &event, rule: "won\ndeal", destination: "d" };
-    let mail = Templates::default().render(None, Channel::Email, context);
+    let mail = Templates::default().render(None, Form::of(Channel::Email), context);
     assert_eq!((mail.subject.as_deref(), mail.fallback), (Some("won deal: call.ended"), None));
-    assert!(Templates::default().render(None, Channel::Sms, context).text.chars().count() <= 300);
+    assert!(
+        Templates::default().render(None, Form::of(Channel::Sms), context).text.chars().count()
+            <= 300
+    );
 }
 
 #[test]
@@ -319,7 +326,16 @@ fn what_is_wrong_is_said_with_its_place() {
         (vec![("t.hbs", &deep)], "more than 32 levels", "{{#if a}}"),
         (vec![("t.hbs", &chain)], "more than 32 levels", "{{else if b}}"),
         (vec![("t.hbs", &brackets)], "never closed", "{"),
-        (vec![("t.slack.hbs", "---\nsubject: x\n---\n")], "no subject", "---\nsubject: x\n---\n"),
+        (
+            vec![("t.email.html.hbs", "---\nsubject: x\n---\n"), ("t.email.hbs", "x")],
+            "no front matter of its own",
+            "---\nsubject: x\n---\n",
+        ),
+        (
+            vec![("t.slack.hbs", "---\nseverity: bad\n---\nx")],
+            "`bad` is no severity",
+            "severity: bad",
+        ),
         (
             vec![("t.email.hbs", "---\nsubjekt: x\n---\n")],
             "`subjekt: x` is not known",
@@ -395,4 +411,19 @@ fn the_fields_that_a_template_reads_are_known_with_their_places() {
     for variable in found.iter().filter(|v| v.file == "t.email.hbs") {
         assert!(source[variable.span.clone()].ends_with(&variable.path.join(".")), "{variable:?}");
     }
+}
+
+#[test]
+fn the_front_matter_gives_what_stands_beside_the_text() {
+    let front = "---\nsubject: Lost {{customerName}}\nseverity: \"{{#if n}}Critical{{/if}}\"\ndedup: call-{{callId}}\nlink: https://crm.example.com/{{callId}}\n---\nx";
+    let templates = compile(&[("t.hbs", front), ("u.hbs", "---\nlink: \"{{url}}\"\n---\nx")]);
+    let event = data(serde_json::json!({
+        "customerName": "A & <B>\nC", "n": 1, "callId": "c 1", "url": "javascript:alert(1)"
+    }));
+    let message = render(&templates, "t", Channel::Slack, &event);
+    assert_eq!(message.subject.as_deref(), Some("Lost A & <B> C"));
+    assert_eq!(message.severity, Some(Severity::Critical));
+    assert_eq!(message.dedup.as_deref(), Some("call-c 1"));
+    assert_eq!(message.link, None, "no URL has a space");
+    assert_eq!(render(&templates, "u", Channel::Text, &event).link, None);
 }

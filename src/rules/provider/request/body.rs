@@ -1,51 +1,63 @@
-//! The body: a JSON tree or a form whose leaves are patterns. A value is always inserted as a value; no text of an event
-//! is ever parsed as JSON or as a form.
+//! The body: a JSON tree, a form or a text whose leaves are patterns. A value is always inserted as a value; no text of
+//! an event is ever parsed as JSON or as a form.
 
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::super::Outgoing;
-use super::super::definition::{LimitDefinition, Overflow, RequestDefinition, Unit};
-use super::super::pattern::{Field, Hole, Part, Pattern, Value, Variable};
+use super::super::definition::{LimitDefinition, RequestDefinition};
+use super::super::pattern::{Field, Filter, Hole, Name, Pattern, Scope, Value, Variable};
 use super::super::settings::Filled;
-use super::{Piece, Settings, join};
-use crate::rules::template::{Channel, cut};
+use super::fill::{Dynamic, Piece, Resolved, Settings, join};
+use super::limit::Limit;
+use crate::rules::template::Style;
 
 /// A compiled body.
-pub(super) enum Body {
+pub(super) struct Body {
+    shape: Shape,
+    /// The limit that splits the text, if one does.
+    split: Option<Limit>,
+}
+
+enum Shape {
     Empty,
     Json(Node),
     Form(Vec<(String, Node)>),
+    Text(Node),
 }
 
 /// A piece of a body.
-pub(super) enum Node {
+enum Node {
     /// JSON that is the same for every message.
     Constant(String),
     /// One variable; it keeps its type, and its key is dropped when it is absent.
-    Variable(Variable, Option<Limit>),
+    Variable(Dynamic, Option<Limit>),
     /// Text with variables in it.
     Text(Vec<Piece>, Option<Limit>),
-    /// Keys as JSON, and the variable that must be there for the object to be.
-    Object(Vec<(String, Node)>, Option<Variable>),
+    /// Keys as JSON, and what decides whether the object is there.
+    Object(Vec<(String, Node)>, Vec<Condition>),
     Array(Vec<Node>),
+    /// One element of the array around it for each of the items.
+    Each(Items, Box<Node>),
 }
 
-/// How long a leaf may be.
-#[derive(Clone, Debug)]
-pub(super) struct Limit {
-    definition: LimitDefinition,
-    /// Whether the text has entities such as `&amp;` that must not be cut.
-    entities: bool,
+/// What decides whether an object is there: `$if`, `$unless`.
+struct Condition {
+    dynamic: Dynamic,
+    present: bool,
+}
+
+/// What `$each` goes over.
+enum Items {
+    /// A list that is a setting.
+    Constant(Vec<String>),
+    /// The lines of a text.
+    Lines(Dynamic),
 }
 
 /// What the application/x-www-form-urlencoded serializer leaves as it is (WHATWG URL, 5.2); a space becomes `+`.
 const FORM: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_').remove(b' ');
-
-/// The key that makes a table depend on a placeholder.
-const IF: &str = "$if";
 
 impl Body {
     pub(super) fn compile(
@@ -53,27 +65,43 @@ impl Body {
         request: &RequestDefinition,
     ) -> Result<Self, String> {
         let compiler = Compiler { settings, limits: &request.limits };
+        let mut shape = Shape::Empty;
         if let Some(json) = &request.json {
-            return Ok(compiler.node(json, "")?.map_or(Self::Empty, Self::Json));
-        }
-        let Some(form) = &request.form else { return Ok(Self::Empty) };
-        let mut pairs = Vec::new();
-        for (name, value) in form {
-            if let Some(node) = compiler.node(value, &format!("/{name}"))? {
-                pairs.push((name.clone(), node));
+            shape = compiler.node(json, "")?.map_or(Shape::Empty, Shape::Json);
+        } else if let Some(text) = &request.text {
+            shape = compiler.leaf(text, "")?.map_or(Shape::Empty, Shape::Text);
+        } else if let Some(form) = &request.form {
+            let mut pairs = Vec::new();
+            for (name, value) in form {
+                if let Some(node) = compiler.node(value, &format!("/{name}"))? {
+                    pairs.push((name.clone(), node));
+                }
             }
+            shape = Shape::Form(pairs);
         }
-        Ok(Self::Form(pairs))
+        let text = Pattern::parse("{text}")?;
+        let split = request.limits.iter().filter_map(|l| compiler.limit(&l.at, &text));
+        let split = split.into_iter().find(|l| !l.parts("", 1).is_empty());
+        Ok(Self { shape, split })
     }
 
-    pub(super) fn build(&self, outgoing: &Outgoing<'_>) -> Result<Vec<u8>, String> {
-        let mut out = Vec::with_capacity(outgoing.message.text.len() + 256);
-        match self {
-            Self::Empty => {}
-            Self::Json(node) => drop(node.write(outgoing, &mut out)?),
-            Self::Form(pairs) => {
+    /// What the text is split into; none if the definition doesn't split.
+    pub(super) fn parts(&self, text: &str, most: usize) -> Vec<String> {
+        self.split.as_ref().map_or_else(Vec::new, |limit| limit.parts(text, most))
+    }
+
+    pub(super) fn build(&self, scope: &Scope<'_>) -> Result<Vec<u8>, String> {
+        let mut out = Vec::with_capacity(scope.text.len() + 256);
+        match &self.shape {
+            Shape::Empty => {}
+            Shape::Json(node) => drop(node.write(scope, &mut out)?),
+            Shape::Text(node) => {
+                let text = node.text(scope)?.unwrap_or_default();
+                out.extend_from_slice(text.as_bytes());
+            }
+            Shape::Form(pairs) => {
                 for (name, node) in pairs {
-                    if let Some(value) = node.text(outgoing)? {
+                    if let Some(value) = node.text(scope)? {
                         if !out.is_empty() {
                             out.push(b'&');
                         }
@@ -120,36 +148,45 @@ impl Compiler<'_> {
     }
 
     fn table(&self, table: &toml::Table, at: &str) -> Result<Option<Node>, String> {
-        let mut condition = None;
-        if let Some(text) = table.get(IF) {
-            let pattern =
-                Pattern::parse(text.as_str().ok_or("$if is a placeholder such as {html}")?)?;
-            match pattern.parts.as_slice() {
-                [Part::Hole(Hole::Variable(v))] => condition = Some(*v),
-                [Part::Hole(Hole::Setting(name, field))] => {
-                    if self.settings.text(name, *field).is_none() {
+        let mut conditions = Vec::new();
+        for (key, present) in [("$if", true), ("$unless", false)] {
+            let Some(hole) = directive(table, key)? else { continue };
+            match self.settings.resolve(&hole)? {
+                Resolved::Dynamic(dynamic) => conditions.push(Condition { dynamic, present }),
+                Resolved::Constant(text) => {
+                    // A setting that is false is as good as left out.
+                    if text.is_some_and(|t| !t.is_empty() && t != "false") != present {
                         return Ok(None);
                     }
                 }
-                _ => return Err("$if is one placeholder such as {html}".to_owned()),
             }
         }
         let mut members = Vec::new();
-        for (key, value) in table.iter().filter(|(key, _)| *key != IF) {
+        for (key, value) in table.iter().filter(|(key, _)| !key.starts_with('$')) {
             if let Some(node) = self.node(value, &format!("{at}/{key}"))? {
                 members.push((json(key)?, node));
             }
         }
-        Ok(Some(Node::Object(members, condition)))
+        let object = Node::Object(members, conditions);
+        let Some(hole) = directive(table, "$each")? else { return Ok(Some(object)) };
+        let items = match (&hole.name, self.settings.resolve(&hole)?) {
+            (_, Resolved::Dynamic(dynamic)) => Items::Lines(dynamic),
+            (Name::Own(name, _), Resolved::Constant(_)) => {
+                let texts = self.settings.filled.get(name).map(Filled::texts).unwrap_or_default();
+                Items::Constant(texts.into_iter().map(str::to_owned).collect())
+            }
+            (_, Resolved::Constant(_)) => Items::Constant(Vec::new()),
+        };
+        Ok(Some(Node::Each(items, Box::new(object))))
     }
 
     fn leaf(&self, text: &str, at: &str) -> Result<Option<Node>, String> {
         let pattern = Pattern::parse(text)?;
-        match pattern.parts.as_slice() {
-            [Part::Hole(Hole::Variable(v))] => {
-                return Ok(Some(Node::Variable(*v, self.limit(at, &pattern))));
+        if let Some(hole) = pattern.single() {
+            if let Resolved::Dynamic(dynamic) = self.settings.resolve(hole)? {
+                return Ok(Some(Node::Variable(dynamic, self.limit(at, &pattern))));
             }
-            [Part::Hole(Hole::Setting(name, Field::Whole))] => {
+            if let Hole { name: Name::Own(name, Field::Whole), filter: None } = hole {
                 return Ok(match self.settings.filled.get(name) {
                     None => None,
                     Some(Filled::Text(t)) => Some(Node::Constant(json(t)?)),
@@ -158,7 +195,6 @@ impl Compiler<'_> {
                     Some(Filled::List(list)) => Some(Node::Constant(json(list)?)),
                 });
             }
-            _ => {}
         }
         let pieces = self.settings.fill(text, |_, value| value.to_owned())?;
         Ok(match pieces.as_deref() {
@@ -168,32 +204,48 @@ impl Compiler<'_> {
         })
     }
 
+    /// The limit of the leaf at `at`. What can't be cut in it depends on what stands in it.
     fn limit(&self, at: &str, pattern: &Pattern) -> Option<Limit> {
         let definition = self.limits.iter().find(|l| l.at == at)?.clone();
-        let slack = self.settings.definition.channel == Channel::Slack;
-        let entities = slack || pattern.holes().any(|h| *h == Hole::Variable(Variable::Html));
-        Some(Limit { definition, entities })
+        let style = pattern.holes().find_map(|hole| match (hole.filter, &hole.name) {
+            (Some(Filter::Escape(style)), _) => Some(style),
+            (Some(Filter::Br), _) | (_, Name::Variable(Variable::Html)) => Some(Style::Html),
+            (_, Name::Variable(Variable::Text)) => {
+                Some(self.settings.definition.form().escape.style)
+            }
+            _ => None,
+        });
+        Some(Limit { definition, style: style.unwrap_or(Style::Plain) })
     }
+}
+
+fn directive(table: &toml::Table, key: &str) -> Result<Option<Hole>, String> {
+    let Some(value) = table.get(key) else { return Ok(None) };
+    let error = || format!("{key} is one placeholder such as {{html}}");
+    let pattern = Pattern::parse(value.as_str().ok_or_else(error)?)?;
+    pattern.single().cloned().map(Some).ok_or_else(error)
 }
 
 impl Node {
     /// Writes the node as JSON; false, with nothing written, if it is absent.
-    fn write(&self, outgoing: &Outgoing<'_>, out: &mut Vec<u8>) -> Result<bool, String> {
+    fn write(&self, scope: &Scope<'_>, out: &mut Vec<u8>) -> Result<bool, String> {
         let start = out.len();
         match self {
             Self::Constant(json) => out.extend_from_slice(json.as_bytes()),
-            Self::Variable(variable, limit) => match variable.value(outgoing) {
+            Self::Variable(dynamic, limit) => match dynamic.value(scope) {
                 Value::Absent => return Ok(false),
                 Value::Raw(json) => out.extend_from_slice(json.trim().as_bytes()),
                 Value::Number(n) => out.extend_from_slice(n.to_string().as_bytes()),
-                Value::Text(text) => write_text(&limited(text, limit.as_ref())?, out)?,
+                Value::Boolean(b) => out.extend_from_slice(b.to_string().as_bytes()),
+                Value::Text(text) => return write_limited(text, limit.as_ref(), out),
             },
-            Self::Text(pieces, limit) => match join(pieces, outgoing, str::to_owned) {
+            Self::Text(pieces, limit) => match join(pieces, scope, |_, v| v.to_owned()) {
                 None => return Ok(false),
-                Some(text) => write_text(&limited(text.into(), limit.as_ref())?, out)?,
+                Some(text) => return write_limited(text.into(), limit.as_ref(), out),
             },
-            Self::Object(members, condition) => {
-                if condition.is_some_and(|v| matches!(v.value(outgoing), Value::Absent)) {
+            Self::Object(members, conditions) => {
+                let holds = |c: &Condition| c.dynamic.value(scope).is_nothing() != c.present;
+                if !conditions.iter().all(holds) {
                     return Ok(false);
                 }
                 out.push(b'{');
@@ -204,7 +256,7 @@ impl Node {
                     }
                     out.extend_from_slice(key.as_bytes());
                     out.push(b':');
-                    if !node.write(outgoing, out)? {
+                    if !node.write(scope, out)? {
                         out.truncate(before);
                     }
                 }
@@ -213,63 +265,95 @@ impl Node {
             Self::Array(nodes) => {
                 out.push(b'[');
                 for node in nodes {
-                    let before = out.len();
-                    if before > start + 1 {
-                        out.push(b',');
-                    }
-                    if !node.write(outgoing, out)? {
-                        out.truncate(before);
+                    match node {
+                        Self::Each(items, node) => {
+                            items.each(scope, |scope| write_element(node, scope, start, out))?;
+                        }
+                        node => write_element(node, scope, start, out)?,
                     }
                 }
                 out.push(b']');
             }
+            // It stands in arrays only, which the definition's check holds.
+            Self::Each(..) => return Ok(false),
         }
         Ok(true)
     }
 
     /// The node as the text of a form's value; none if it is absent.
-    fn text<'a>(&'a self, outgoing: &Outgoing<'a>) -> Result<Option<Cow<'a, str>>, String> {
-        match self {
-            Self::Constant(json) => Ok(Some(match serde_json::from_str::<String>(json) {
-                Ok(text) => text.into(),
-                Err(_) => json.into(),
-            })),
-            Self::Variable(v, limit) => {
-                v.value(outgoing).into_text().map(|t| limited(t, limit.as_ref())).transpose()
+    fn text<'a>(&'a self, scope: &Scope<'a>) -> Result<Option<Cow<'a, str>>, String> {
+        let text = match self {
+            Self::Constant(json) => {
+                return Ok(Some(match serde_json::from_str::<String>(json) {
+                    Ok(text) => text.into(),
+                    Err(_) => json.into(),
+                }));
             }
+            Self::Variable(dynamic, limit) => (dynamic.value(scope).into_text(), limit),
             Self::Text(pieces, limit) => {
-                let text = join(pieces, outgoing, str::to_owned);
-                text.map(|t| limited(t.into(), limit.as_ref())).transpose()
+                (join(pieces, scope, |_, v| v.to_owned()).map(Cow::from), limit)
             }
-            Self::Object(..) | Self::Array(_) => Err("a form's value is a text".to_owned()),
+            Self::Object(..) | Self::Array(_) | Self::Each(..) => {
+                return Err("a form's value is a text".to_owned());
+            }
+        };
+        match text {
+            (Some(text), Some(limit)) => limit.apply(text),
+            (text, _) => Ok(text),
         }
     }
 }
 
-fn write_text(text: &str, out: &mut Vec<u8>) -> Result<(), String> {
-    serde_json::to_writer(out, text).map_err(|e| e.to_string())
+impl Items {
+    fn each(
+        &self,
+        scope: &Scope<'_>,
+        mut write: impl FnMut(&Scope<'_>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        match self {
+            Self::Constant(list) => {
+                list.iter().try_for_each(|item| write(&Scope { item: Some(item), ..*scope }))
+            }
+            Self::Lines(dynamic) => {
+                let text = dynamic.value(scope).into_text().unwrap_or_default();
+                text.lines().try_for_each(|item| write(&Scope { item: Some(item), ..*scope }))
+            }
+        }
+    }
+}
+
+/// Writes an element of the array that began at `start`.
+fn write_element(
+    node: &Node,
+    scope: &Scope<'_>,
+    start: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let before = out.len();
+    if before > start + 1 {
+        out.push(b',');
+    }
+    if !node.write(scope, out)? {
+        out.truncate(before);
+    }
+    Ok(())
+}
+
+fn write_limited(
+    text: Cow<'_, str>,
+    limit: Option<&Limit>,
+    out: &mut Vec<u8>,
+) -> Result<bool, String> {
+    let text = match limit {
+        Some(limit) => match limit.apply(text)? {
+            Some(text) => text,
+            None => return Ok(false),
+        },
+        None => text,
+    };
+    serde_json::to_writer(out, &text).map_err(|e| e.to_string()).map(|()| true)
 }
 
 fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, String> {
     serde_json::to_string(value).map_err(|e| e.to_string())
-}
-
-/// The text within its limit, counted after escaping.
-fn limited<'a>(text: Cow<'a, str>, limit: Option<&Limit>) -> Result<Cow<'a, str>, String> {
-    let Some(Limit { definition, entities }) = limit else { return Ok(text) };
-    let size: fn(char) -> usize = match definition.unit {
-        Unit::Chars => |_| 1,
-        Unit::Bytes => char::len_utf8,
-        Unit::Utf16 => char::len_utf16,
-    };
-    // Every unit counts at most the bytes, so most texts need no counting.
-    if text.len() <= definition.max || text.chars().map(size).sum::<usize>() <= definition.max {
-        return Ok(text);
-    }
-    match definition.overflow {
-        Overflow::Truncate => Ok(cut::sized(&text, definition.max, size, *entities).into()),
-        Overflow::Refuse => {
-            Err(format!("the text is longer than the provider's limit of {}", definition.max))
-        }
-    }
 }

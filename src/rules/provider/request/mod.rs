@@ -1,4 +1,4 @@
-//! The exact request for one message. What is the same for every message was done when the destination was compiled.
+//! The exact requests for one message. What is the same for every message was done when the destination was compiled.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,25 +9,30 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{HeaderMap, Method};
-use lettre::message::Mailbox;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use super::definition::{Auth, Definition, Kind, RequestDefinition};
-use super::pattern::{Field, Hole, Part, Pattern, Variable};
+use super::definition::{Auth, Definition, Encoding, Kind, RequestDefinition, SignDefinition};
+use super::pattern::Scope;
 use super::settings::{Filled, header};
-use super::sign::Signer;
+use super::sign::{AwsSigv4, StandardWebhooks, hmac_sha256};
 use super::{HttpRequest, Outgoing};
 
 mod body;
+mod fill;
+mod limit;
 
 use body::Body;
+use fill::{Piece, Settings, join};
 
 /// An HTTP API with a destination's settings filled in.
 pub struct HttpTarget {
     definition: Arc<Definition>,
     method: Method,
     url: UrlPlan,
+    query: Vec<(String, Vec<Piece>)>,
     headers: HeaderMap,
     variable_headers: Vec<(HeaderName, Vec<Piece>)>,
     body: Body,
@@ -50,15 +55,19 @@ enum UrlPlan {
     Variable(Vec<Piece>, String),
 }
 
-/// A piece of a pattern whose settings are filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
-    Variable(Variable),
+enum Signer {
+    StandardWebhooks(StandardWebhooks),
+    Hmac { key: Vec<Piece>, content: Vec<Piece>, encoding: Encoding },
+    AwsSigv4(AwsSigv4),
 }
 
-/// What stays as it is in a path segment or a query value: RFC 3986's unreserved characters.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What stays as it is in a query value: RFC 3986's unreserved characters.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same in a path, and the colon: bot tokens and room names have one, and not everybody decodes it.
+const IN_PATH: &AsciiSet = &IN_QUERY.remove(b':');
+
+/// The most requests that one message is split into.
+const MOST_PARTS: usize = 10;
 
 impl HttpTarget {
     /// Fills the definition's request with checked settings.
@@ -69,20 +78,22 @@ impl HttpTarget {
         let request = definition.request.as_ref().ok_or("the provider has no [request]")?;
         let settings = Settings { definition, filled };
         let method = settings.constant(&request.method)?.unwrap_or_default();
-        let signer = match request.sign.as_ref().and_then(|s| filled.get(&s.secret)) {
-            Some(secrets) => Some(Signer::new(secrets.texts())?),
-            None => None,
-        };
-        let (headers, variable_headers) = settings.headers(request)?;
+        let (headers, variable_headers) = headers(&settings, request)?;
+        let mut query = Vec::new();
+        for (name, value) in &request.query {
+            let text = value.as_str().ok_or("a query parameter is a text")?;
+            query.extend(settings.fill(text, |_, v| v.to_owned())?.map(|p| (name.clone(), p)));
+        }
         Ok(Self {
             method: Method::from_bytes(method.as_bytes())
                 .map_err(|_| format!("`{method}` is no HTTP method"))?,
-            url: settings.url(&request.url)?,
+            url: url(&settings, &request.url)?,
+            query,
             body: Body::compile(&settings, request)?,
+            signer: signer(&settings, request)?,
+            secrets: secrets(definition, filled, &headers),
             headers,
             variable_headers,
-            signer,
-            secrets: secrets(definition, filled),
             definition: Arc::clone(definition),
         })
     }
@@ -91,34 +102,68 @@ impl HttpTarget {
         &self.definition
     }
 
-    /// The request for `outgoing`, or the reason why none can be made (such a notification is given up).
-    pub fn request(&self, outgoing: &Outgoing<'_>) -> Result<HttpRequest, String> {
-        let url = match &self.url {
-            UrlPlan::Constant(url) => url.clone(),
-            UrlPlan::Variable(pieces, host) => variable_url(pieces, host, outgoing)?,
+    /// The requests for `outgoing`, to be sent in this order; or the reason why none can be made (such a notification
+    /// is given up). There is one, unless the text is longer than the provider takes and its definition splits it.
+    pub fn requests(&self, outgoing: &Outgoing<'_>) -> Result<Vec<HttpRequest>, String> {
+        let texts = self.body.parts(&outgoing.message.text, MOST_PARTS);
+        let part =
+            |(i, text): (usize, &String)| self.request(outgoing, text, part_key(outgoing.key, i));
+        if texts.is_empty() {
+            return self.request(outgoing, &outgoing.message.text, outgoing.key).map(|r| vec![r]);
+        }
+        texts.iter().enumerate().map(part).collect()
+    }
+
+    fn request(
+        &self,
+        outgoing: &Outgoing<'_>,
+        text: &str,
+        key: Uuid,
+    ) -> Result<HttpRequest, String> {
+        let escape = self.definition.form().escape;
+        let mut scope = Scope { outgoing, text, key, signature: None, item: None, escape };
+        let signature = match &self.signer {
+            Some(Signer::Hmac { key, content, encoding }) => {
+                match (
+                    join(key, &scope, |_, v| v.to_owned()),
+                    join(content, &scope, |_, v| v.to_owned()),
+                ) {
+                    (Some(key), Some(content)) => {
+                        Some(hmac_sha256(key.as_bytes(), content.as_bytes(), *encoding)?)
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
         };
-        let body = self.body.build(outgoing)?;
+        scope.signature = signature.as_deref();
+        let mut url = match &self.url {
+            UrlPlan::Constant(url) => url.clone(),
+            UrlPlan::Variable(pieces, host) => variable_url(pieces, host, &scope)?,
+        };
+        for (name, pieces) in &self.query {
+            if let Some(value) = join(pieces, &scope, |_, v| v.to_owned()) {
+                set_query(&mut url, name, &value);
+            }
+        }
+        let body = self.body.build(&scope)?;
         let mut headers = self.headers.clone();
         for (name, pieces) in &self.variable_headers {
-            if let Some(value) = join(pieces, outgoing, str::to_owned) {
+            if let Some(value) = join(pieces, &scope, |_, v| v.to_owned()) {
                 let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
                     format!("header `{name}` would hold a line break or another control character")
                 })?;
                 headers.insert(name.clone(), value);
             }
         }
-        if let Some(signer) = &self.signer {
-            let id = outgoing.key.to_string();
-            let seconds = outgoing.now.as_second();
-            let signature = signer.sign(&id, seconds, &body);
-            for (name, value) in [
-                ("webhook-id", id),
-                ("webhook-timestamp", seconds.to_string()),
-                ("webhook-signature", signature),
-            ] {
-                let value = HeaderValue::try_from(value).map_err(|e| e.to_string())?;
-                headers.insert(HeaderName::from_static(name), value);
+        match &self.signer {
+            Some(Signer::StandardWebhooks(signer)) => {
+                signer.sign(&key.to_string(), outgoing.now.as_second(), &body, &mut headers)?;
             }
+            Some(Signer::AwsSigv4(signer)) => {
+                signer.sign(&self.method, &url, &body, outgoing.now, &mut headers)?;
+            }
+            Some(Signer::Hmac { .. }) | None => {}
         }
         Ok(HttpRequest { method: self.method.clone(), url, headers, body: Bytes::from(body) })
     }
@@ -136,152 +181,98 @@ impl HttpTarget {
     }
 }
 
-/// Definition and checked settings, while a target is compiled.
-struct Settings<'a> {
-    definition: &'a Definition,
-    filled: &'a BTreeMap<String, Filled>,
+/// The key of the part at `index`: the notification's own for the first, and for each other one that nobody else has.
+fn part_key(key: Uuid, index: usize) -> Uuid {
+    if index == 0 {
+        return key;
+    }
+    let digest =
+        Sha256::new().chain_update(key.as_bytes()).chain_update(index.to_string()).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-impl Settings<'_> {
-    /// A pattern with its settings filled in and each value put through `encode`; none if one of its settings is
-    /// optional and left out.
-    fn fill(
-        &self,
-        text: &str,
-        mut encode: impl FnMut(&str, &str) -> String,
-    ) -> Result<Option<Vec<Piece>>, String> {
-        let mut pieces = Vec::new();
-        let mut before = String::new();
-        for part in Pattern::parse(text)?.parts {
-            let piece = match part {
-                Part::Text(text) => text,
-                Part::Hole(Hole::Variable(variable)) => {
-                    pieces.push(Piece::Variable(variable));
-                    continue;
-                }
-                Part::Hole(Hole::Setting(name, field)) => match self.text(&name, field) {
-                    Some(value) => encode(&before, &value),
-                    None => return Ok(None),
-                },
-            };
-            before.push_str(&piece);
-            match pieces.last_mut() {
-                Some(Piece::Text(last)) => last.push_str(&piece),
-                _ => pieces.push(Piece::Text(piece)),
-            }
+fn url(settings: &Settings<'_>, text: &str) -> Result<UrlPlan, String> {
+    let whole = super::pattern::Pattern::parse(text)?.parts.len() == 1;
+    let pieces = settings.fill(text, |before, value| {
+        if before.is_empty() {
+            let url = if whole { value } else { value.trim_end_matches('/') };
+            url.to_owned()
+        } else {
+            encode(before, value)
         }
-        Ok(Some(pieces))
+    })?;
+    let pieces = pieces.ok_or("the url needs a setting that is left out")?;
+    let parse = |text: &str| Url::parse(text).map_err(|e| format!("the url is unusable: {e}"));
+    match pieces.as_slice() {
+        [Piece::Text(text)] => Ok(UrlPlan::Constant(parse(text)?)),
+        [Piece::Text(text), ..] => {
+            let url = parse(text)?;
+            let host = authority(&url);
+            Ok(UrlPlan::Variable(pieces, host))
+        }
+        _ => Err("the url begins with a variable".to_owned()),
     }
+}
 
-    fn text(&self, name: &str, field: Field) -> Option<String> {
-        let value = match self.filled.get(name)? {
-            Filled::Text(text) => text.clone(),
-            Filled::Integer(n) => n.to_string(),
-            Filled::Boolean(b) => b.to_string(),
-            Filled::List(list) => list.join(","),
-        };
-        match field {
-            Field::Whole => Some(value),
-            Field::Address => value.parse::<Mailbox>().ok().map(|m| m.email.to_string()),
-            Field::Name => value.parse::<Mailbox>().ok()?.name,
+fn encode(before: &str, value: &str) -> String {
+    let set = if before.contains('?') { IN_QUERY } else { IN_PATH };
+    utf8_percent_encode(value, set).to_string()
+}
+
+type Headers = (HeaderMap, Vec<(HeaderName, Vec<Piece>)>);
+
+fn headers(settings: &Settings<'_>, request: &RequestDefinition) -> Result<Headers, String> {
+    let mut constant = HeaderMap::new();
+    let mut variable = Vec::new();
+    let agent = concat!("hookbell/", env!("CARGO_PKG_VERSION"));
+    constant.insert(USER_AGENT, HeaderValue::from_static(agent));
+    let kind = match request {
+        RequestDefinition { json: Some(_), .. } => Some("application/json"),
+        RequestDefinition { form: Some(_), .. } => Some("application/x-www-form-urlencoded"),
+        RequestDefinition { text: Some(_), .. } => Some("text/plain; charset=utf-8"),
+        _ => None,
+    };
+    constant.extend(kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind))));
+    let mut add = |name: HeaderName, text: &str| {
+        match settings.fill(text, |_, value| value.to_owned())? {
+            None => {}
+            Some(pieces) => match pieces.as_slice() {
+                [Piece::Text(text)] => drop(constant.insert(name, sensitive(text)?)),
+                _ => variable.push((name, pieces)),
+            },
         }
+        Ok::<(), String>(())
+    };
+    for (name, value) in &request.headers {
+        let name = HeaderName::try_from(name).map_err(|_| format!("`{name}` is no header name"))?;
+        add(name, value.as_str().ok_or("a header's value is a text")?)?;
     }
-
-    /// A pattern without variables as text; none if an optional setting of it is left out.
-    fn constant(&self, text: &str) -> Result<Option<String>, String> {
-        match self.fill(text, |_, value| value.to_owned())?.as_deref() {
-            None => Ok(None),
-            Some([]) => Ok(Some(String::new())),
-            Some([Piece::Text(text)]) => Ok(Some(text.clone())),
-            Some(_) => Err(format!("`{text}` can't hold a variable")),
-        }
-    }
-
-    fn url(&self, text: &str) -> Result<UrlPlan, String> {
-        let whole = Pattern::parse(text)?.parts.len() == 1;
-        let pieces = self.fill(text, |before, value| {
-            if before.is_empty() {
-                let url = if whole { value } else { value.trim_end_matches('/') };
-                url.to_owned()
-            } else {
-                utf8_percent_encode(value, UNRESERVED).to_string()
-            }
-        })?;
-        let pieces = pieces.ok_or("the url needs a setting that is left out")?;
-        let parse = |text: &str| Url::parse(text).map_err(|e| format!("the url is unusable: {e}"));
-        match pieces.as_slice() {
-            [Piece::Text(text)] => Ok(UrlPlan::Constant(parse(text)?)),
-            [Piece::Text(text), ..] => {
-                let url = parse(text)?;
-                let host = authority(&url);
-                Ok(UrlPlan::Variable(pieces, host))
-            }
-            _ => Err("the url begins with a variable".to_owned()),
-        }
-    }
-
-    #[expect(
-        clippy::type_complexity,
-        reason = "the two halves are named where they are taken apart"
-    )]
-    fn headers(
-        &self,
-        request: &RequestDefinition,
-    ) -> Result<(HeaderMap, Vec<(HeaderName, Vec<Piece>)>), String> {
-        let mut constant = HeaderMap::new();
-        let mut variable = Vec::new();
-        let agent = concat!("hookbell/", env!("CARGO_PKG_VERSION"));
-        constant.insert(USER_AGENT, HeaderValue::from_static(agent));
-        if request.json.is_some() {
-            constant.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        } else if request.form.is_some() {
-            constant.insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/x-www-form-urlencoded"),
-            );
-        }
-        let mut add = |name: HeaderName, text: &str| {
-            match self.fill(text, |_, value| value.to_owned())? {
-                None => {}
-                Some(pieces) => match pieces.as_slice() {
-                    [Piece::Text(text)] => drop(constant.insert(name, sensitive(text)?)),
-                    _ => variable.push((name, pieces)),
-                },
-            }
-            Ok::<(), String>(())
-        };
-        for (name, value) in &request.headers {
+    match &request.auth {
+        Some(Auth::Bearer(token)) => add(AUTHORIZATION, &format!("Bearer {token}"))?,
+        Some(Auth::Header { name, value }) => {
             let name =
                 HeaderName::try_from(name).map_err(|_| format!("`{name}` is no header name"))?;
-            add(name, value.as_str().ok_or("a header's value is a text")?)?;
+            add(name, value)?;
         }
-        match &request.auth {
-            Some(Auth::Bearer(token)) => add(AUTHORIZATION, &format!("Bearer {token}"))?,
-            Some(Auth::Header { name, value }) => {
-                add(
-                    HeaderName::try_from(name)
-                        .map_err(|_| format!("`{name}` is no header name"))?,
-                    value,
-                )?;
-            }
-            Some(Auth::Basic { user, password }) => {
-                if let (Some(user), Some(password)) =
-                    (self.constant(user)?, self.constant(password)?)
-                {
-                    let encoded = STANDARD.encode(format!("{user}:{password}"));
-                    constant.insert(AUTHORIZATION, sensitive(&format!("Basic {encoded}"))?);
-                }
-            }
-            None => {}
-        }
-        if let Some(lines) = request.extra_headers.as_ref().and_then(|name| self.filled.get(name)) {
-            for line in lines.texts() {
-                let (name, value) = header(line)?;
-                constant.append(name, value);
+        Some(Auth::Basic { user, password }) => {
+            if let (Some(user), Some(password)) =
+                (settings.constant(user)?, settings.constant(password)?)
+            {
+                let encoded = STANDARD.encode(format!("{user}:{password}"));
+                constant.insert(AUTHORIZATION, sensitive(&format!("Basic {encoded}"))?);
             }
         }
-        Ok((constant, variable))
+        None => {}
     }
+    if let Some(lines) = request.extra_headers.as_ref().and_then(|n| settings.filled.get(n)) {
+        for line in lines.texts() {
+            let (name, value) = header(line)?;
+            constant.append(name, value);
+        }
+    }
+    Ok((constant, variable))
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, String> {
@@ -291,38 +282,71 @@ fn sensitive(text: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-/// The pieces as one text, each variable put through `encode`; none if a variable is absent.
-fn join(
-    pieces: &[Piece],
-    outgoing: &Outgoing<'_>,
-    encode: impl Fn(&str) -> String,
-) -> Option<String> {
-    let mut text = String::new();
-    for piece in pieces {
-        match piece {
-            Piece::Text(t) => text.push_str(t),
-            Piece::Variable(v) => text.push_str(&encode(&v.value(outgoing).into_text()?)),
+fn signer(settings: &Settings<'_>, request: &RequestDefinition) -> Result<Option<Signer>, String> {
+    let Some(sign) = &request.sign else { return Ok(None) };
+    let needed = |text: &str| {
+        settings
+            .constant(text)?
+            .ok_or_else(|| "the signature needs a setting that is left out".to_owned())
+    };
+    Ok(match sign {
+        SignDefinition::StandardWebhooks { secret } => match settings.filled.get(secret) {
+            None => None,
+            Some(secrets) => {
+                Some(Signer::StandardWebhooks(StandardWebhooks::new(secrets.texts())?))
+            }
+        },
+        SignDefinition::HmacSha256 { key, content, encoding } => {
+            let fill = |text: &str| settings.fill(text, |_, v| v.to_owned());
+            match (fill(key)?, fill(content)?) {
+                (Some(key), Some(content)) => {
+                    Some(Signer::Hmac { key, content, encoding: *encoding })
+                }
+                _ => None,
+            }
         }
-    }
-    Some(text)
+        SignDefinition::AwsSigv4 { service, region, access_key, secret_key, session_token } => {
+            Some(Signer::AwsSigv4(AwsSigv4 {
+                service: needed(service)?,
+                region: needed(region)?,
+                access_key: needed(access_key)?,
+                secret_key: needed(secret_key)?,
+                session_token: match session_token {
+                    Some(text) => settings.constant(text)?,
+                    None => None,
+                },
+            }))
+        }
+    })
 }
 
-fn variable_url(pieces: &[Piece], host: &str, outgoing: &Outgoing<'_>) -> Result<Url, String> {
+fn variable_url(pieces: &[Piece], host: &str, scope: &Scope<'_>) -> Result<Url, String> {
     for piece in pieces {
         // `.` and `..` as a whole segment would be taken as a step in the path, encoded or not (WHATWG URL).
-        if let Piece::Variable(v) = piece
-            && matches!(v.value(outgoing).into_text().as_deref(), Some("" | "." | ".."))
+        if let Piece::Dynamic(d) = piece
+            && matches!(d.value(scope).into_text().as_deref(), Some("" | "." | ".."))
         {
             return Err("a value of the url is empty, `.` or `..`".to_owned());
         }
     }
-    let encode = |value: &str| utf8_percent_encode(value, UNRESERVED).to_string();
-    let text = join(pieces, outgoing, encode).ok_or("a value that the url needs is missing")?;
+    let text = join(pieces, scope, encode).ok_or("a value that the url needs is missing")?;
     let url = Url::parse(&text).map_err(|e| format!("the url is unusable: {e}"))?;
     if authority(&url) != host {
         return Err("the url's host would come from data".to_owned());
     }
     Ok(url)
+}
+
+/// Sets a query parameter and leaves the others as they are, their encoding too: a secret may be among them.
+fn set_query(url: &mut Url, name: &str, value: &str) {
+    let name = utf8_percent_encode(name, IN_QUERY).to_string();
+    let mut pairs: Vec<String> = url.query().map_or_else(Vec::new, |query| {
+        let others =
+            query.split('&').filter(|p| !p.is_empty() && p.split('=').next() != Some(&name));
+        others.map(str::to_owned).collect()
+    });
+    pairs.push(format!("{name}={}", utf8_percent_encode(value, IN_QUERY)));
+    url.set_query(Some(&pairs.join("&")));
 }
 
 fn authority(url: &Url) -> String {
@@ -334,12 +358,20 @@ fn authority(url: &Url) -> String {
     )
 }
 
-/// What must not be shown of the settings: secret values, their base64 in `Basic`, and the telling pieces of secret URLs.
-fn secrets(definition: &Definition, filled: &BTreeMap<String, Filled>) -> Vec<String> {
+/// What must not be shown: secret settings, as they are and percent-encoded, the telling pieces of secret URLs, and
+/// what `Basic` makes of a password.
+fn secrets(
+    definition: &Definition,
+    filled: &BTreeMap<String, Filled>,
+    headers: &HeaderMap,
+) -> Vec<String> {
     let mut found = Vec::new();
+    let authorization = headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok());
+    found.extend(authorization.and_then(|v| v.strip_prefix("Basic ")).map(str::to_owned));
     for setting in definition.settings.iter().filter(|s| s.secret) {
         for text in filled.get(&setting.name).map(Filled::texts).unwrap_or_default() {
             found.push(text.to_owned());
+            found.extend([IN_PATH, IN_QUERY].map(|set| utf8_percent_encode(text, set).to_string()));
             if setting.kind == Kind::Header
                 && let Some((_, value)) = text.split_once(':')
             {
@@ -365,7 +397,7 @@ fn secrets(definition: &Definition, filled: &BTreeMap<String, Filled>) -> Vec<St
     }
     // Shorter texts would star out half of every sentence and can't be kept secret anyway.
     found.retain(|s| s.len() >= 4);
-    found.sort_by_key(|s| std::cmp::Reverse(s.len()));
+    found.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     found.dedup();
     found
 }

@@ -5,11 +5,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::{
-    Answer, Common, Destination, OnAmbiguous, Transport, builtin, builtins, example,
+    Answer, Common, Definition, Destination, OnAmbiguous, Transport, builtin, builtins, example,
 };
 use super::*;
 use crate::event::Event;
-use crate::rules::template::Message;
+use crate::rules::template::{Context, Message, TemplateFile, Templates};
 
 /// A destination of a built-in provider with these settings.
 pub(in super::super) fn target(provider: &str, settings: &str) -> HttpTarget {
@@ -44,52 +44,51 @@ impl Stored {
     }
 }
 
-/// What a provider's settings are in the test of hostile values.
-const DESTINATIONS: [(&str, &str); 4] = [
-    ("slack", r#"url = "https://hooks.slack.com/services/T/B/x""#),
-    (
-        "twilio",
-        "account_sid = \"AC1\"\nauth_token = \"token\"\nfrom = \"+15550001111\"\nto = \"+15552223333\"",
-    ),
-    (
-        "sendgrid",
-        "api_key = \"SG.key\"\nfrom = \"Bell <bell@example.com>\"\nto = \"office@example.com\"",
-    ),
-    (
-        "webhook",
-        "url = \"https://example.com/hook\"\nheaders = [\"X-Team: a\"]\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"",
-    ),
-];
+/// The destination of each example of each built-in provider over HTTP: a new one is covered without a line here.
+fn destinations() -> Vec<(String, Arc<Definition>, Destination)> {
+    let mut found = Vec::new();
+    for definition in builtins().iter().filter(|d| d.request.is_some()) {
+        assert!(!definition.examples.is_empty(), "{} has no example", definition.name);
+        for example in &definition.examples {
+            let destination = example.destination(definition).unwrap();
+            found.push((definition.name.clone(), Arc::clone(definition), destination));
+        }
+    }
+    found
+}
 
-/// The request for a message whose every text is `text`.
-fn request(target: &HttpTarget, text: &str) -> HttpRequest {
-    let body = serde_json::json!({ "id": text, "event": text, "data": { "customerName": text } })
-        .to_string();
+/// What `destination` sends when every text of the event is `value`, through a template as a user would write it.
+fn requests(destination: &Destination, value: &str) -> Vec<HttpRequest> {
+    let data = serde_json::json!({ "customerName": value, "n": 1 });
+    let body = serde_json::json!({ "id": value, "event": value, "data": data }).to_string();
     let now = Timestamp::from_second(1_775_397_841).unwrap();
     let event = Event {
         source: "replicer".into(),
-        id: text.to_owned(),
-        kind: text.to_owned(),
+        id: value.to_owned(),
+        kind: value.to_owned(),
         time: None,
         received: now,
         body: Bytes::from(body),
     };
-    let message = Message {
-        subject: Some(text.to_owned()),
-        text: text.to_owned(),
-        html: Some(text.to_owned()),
-        fallback: None,
-    };
+    let text = "---\nsubject: Won {{customerName}}\ndedup: \"{{customerName}}\"\nlink: \"https://example.com/{{customerName}}\"\nseverity: \"{{customerName}}\"\n---\nx {{customerName}} y";
+    let files = [("t.hbs", text), ("t.email.html.hbs", "<p>{{customerName}}</p>")];
+    let files =
+        files.map(|(file, text)| TemplateFile { file: file.to_owned(), text: text.to_owned() });
+    let templates = Templates::compile(&files).unwrap();
+    let context = Context { event: &event, rule: "won deal", destination: "office" };
+    let message = templates.render(Some("t"), destination.form(), context);
+    assert_eq!(message.fallback, None);
     let outgoing = Outgoing {
         message: &message,
         key: Uuid::from_u128(7),
-        rule: "r",
-        destination: "d",
-        recipient: Some("+15552223333"),
+        rule: "won deal",
+        destination: "office",
+        recipient: destination.recipients.first().map(|r| &**r),
         event: &event,
         now,
     };
-    target.request(&outgoing).unwrap()
+    let Transport::Http(target) = &destination.transport else { panic!("not over http") };
+    target.requests(&outgoing).unwrap()
 }
 
 /// A JSON value with every text replaced by its place in the tree only.
@@ -102,71 +101,149 @@ fn shape(value: &Value) -> Value {
     }
 }
 
+/// Every text of a JSON value.
+fn texts(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::Object(m) => m.values().for_each(|v| texts(v, into)),
+        Value::Array(a) => a.iter().for_each(|v| texts(v, into)),
+        Value::String(s) => into.push(s.clone()),
+        _ => {}
+    }
+}
+
 fn form(body: &[u8]) -> Vec<(String, String)> {
     let url = Url::parse(&format!("http://x/?{}", std::str::from_utf8(body).unwrap())).unwrap();
     url.query_pairs().map(|(k, v)| (k.into_owned(), v.into_owned())).collect()
 }
 
+/// The body's shape and its texts.
+fn read(definition: &Definition, body: &[u8]) -> (Value, Vec<String>) {
+    let request = definition.request.as_ref().unwrap();
+    let mut found = Vec::new();
+    let shape = if request.json.is_some() {
+        let value: Value = serde_json::from_slice(body).unwrap();
+        texts(&value, &mut found);
+        shape(&value)
+    } else if request.form.is_some() {
+        let pairs = form(body);
+        let names: Vec<_> = pairs.iter().map(|(k, _)| Value::from(k.as_str())).collect();
+        found.extend(pairs.into_iter().map(|(_, v)| v));
+        names.into()
+    } else {
+        found.push(String::from_utf8(body.to_vec()).unwrap());
+        Value::Null
+    };
+    (shape, found)
+}
+
+/// What would ping somebody or be carried out somewhere, if it got through as it is.
+const PINGS: [&str; 10] = [
+    "<!channel>",
+    "<!here>",
+    "<@U1>",
+    "<users/all>",
+    "@everyone",
+    "@here",
+    "@all",
+    "@**all**",
+    "<@&1>",
+    "[~accountid:1]",
+];
+
 #[test]
-fn no_hostile_value_changes_structure_url_headers_or_recipient() {
-    let long = "ü\"<&".repeat(25_000);
-    let hostile = [
-        "<!channel>",
-        "<!here> <@U1>",
-        "@everyone",
+fn no_hostile_value_changes_structure_url_headers_or_recipient_or_pings() {
+    let long = "üü\"<& \n".repeat(11_500);
+    let many = format!("{}{}", "@everyone ".repeat(1_000), "<!channel>".repeat(1_000));
+    let others = [
         "\",\"x\":\"y",
         "'}]}",
         "a\r\nBcc: x@example.com",
         "\u{2028}\u{2029}",
         "\u{202e}txt.exe",
         "\u{200b}\u{feff}",
-        "{{text}} {text} {event}",
-        "%recipient% %0d%0a &To=+1666",
+        "{{text}} {text} {event} ${x}",
+        "%recipient% %0d%0a &To=+1666 *|X|*",
         "a=b&c=d;e+f",
         "../../..",
+        "..",
+        "a@example.com, b@example.com; <c@example.com>",
+        "+15550001111<+15550002222",
+        "1e400",
+        "-0",
         "\u{0}\u{7}\u{1b}[31m",
-        "",
         &long,
+        &many,
     ];
-    let over_http = builtins().iter().filter(|d| d.request.is_some()).count();
-    assert_eq!(over_http, DESTINATIONS.len(), "every provider over http is in the table");
-    for (provider, settings) in DESTINATIONS {
-        let target = target(provider, settings);
-        let plain = request(&target, "plain");
-        for value in hostile {
-            let got = request(&target, value);
+    let destinations = destinations();
+    assert!(destinations.len() >= 7, "only {} examples", destinations.len());
+    for (provider, definition, destination) in &destinations {
+        let plain = requests(destination, "plain");
+        let plain_body = read(definition, &plain[0].body).0;
+        for value in PINGS.iter().chain(&others) {
             let what = format!("{provider}: {:?}", value.chars().take(20).collect::<String>());
-            assert_eq!((&got.method, &got.url), (&plain.method, &plain.url), "{what}");
-            let names = |r: &HttpRequest| r.headers.keys().cloned().collect::<Vec<_>>();
-            assert_eq!(names(&got), names(&plain), "{what}");
-            for (name, header) in &plain.headers {
-                if name != "webhook-signature" {
-                    assert_eq!(got.headers.get(name), Some(header), "{what}");
+            for got in requests(destination, value) {
+                assert_eq!(got.method, plain[0].method, "{what}");
+                assert_eq!(authority(&got.url), authority(&plain[0].url), "{what}");
+                let pieces = |u: &Url| u.path_segments().map(Iterator::count);
+                assert_eq!(pieces(&got.url), pieces(&plain[0].url), "{what}");
+                let names =
+                    |u: &Url| -> Vec<_> { u.query_pairs().map(|(k, _)| k.into_owned()).collect() };
+                assert_eq!(names(&got.url), names(&plain[0].url), "{what}");
+                let names = |r: &HttpRequest| r.headers.keys().cloned().collect::<Vec<_>>();
+                assert_eq!(names(&got), names(&plain[0]), "{what}");
+                for value in got.headers.values() {
+                    assert!(!value.as_bytes().iter().any(u8::is_ascii_control), "{what}");
                 }
-            }
-            if provider == "twilio" {
-                let (got, plain) = (form(&got.body), form(&plain.body));
-                assert_eq!(got.len(), plain.len(), "{what}");
-                assert_eq!(got[..2], plain[..2], "{what}");
-                assert!(got[2].1 == value || value.len() > 1600, "{what}");
-            } else {
-                let read = |r: &HttpRequest| serde_json::from_slice::<Value>(&r.body).unwrap();
-                assert_eq!(shape(&read(&got)), shape(&read(&plain)), "{what}");
+                let (shape, texts) = read(definition, &got.body);
+                assert_eq!(shape_of_long(&shape), shape_of_long(&plain_body), "{what}");
+                if let Some(recipient) = destination.recipients.first() {
+                    let whole = texts
+                        .iter()
+                        .any(|t| t.trim_start_matches('+') == recipient.trim_start_matches('+'));
+                    let in_url = got.url.as_str().contains(recipient.trim_start_matches('+'));
+                    assert!(
+                        whole || in_url,
+                        "{what}: {recipient} is not the recipient as it is: {texts:?}"
+                    );
+                }
+                // What the channel's escaping changes may nowhere come through as it is: a placeholder without a
+                // filter in a leaf with markup would show here.
+                let guarded = |ping: &&&str| destination.escape.apply(ping) != **ping;
+                for ping in PINGS.iter().filter(guarded).filter(|p| value.contains(**p)) {
+                    let through = texts.iter().find(|t| unescaped(t, ping));
+                    assert!(through.is_none(), "{what}: {ping} came through: {through:?}");
+                }
             }
         }
     }
 }
 
+/// Whether `ping` stands in `text` with nothing before it that makes it plain.
+fn unescaped(text: &str, ping: &str) -> bool {
+    text.match_indices(ping).any(|(at, _)| !text[..at].ends_with('\\'))
+}
+
+/// Lists of lines (`$each`) may differ in their length, and what is optional in their elements.
+fn shape_of_long(shape: &Value) -> Value {
+    match shape {
+        Value::Object(m) => m.iter().map(|(k, v)| (k.clone(), shape_of_long(v))).collect(),
+        Value::Array(a) => a.iter().take(1).map(shape_of_long).collect(),
+        other => other.clone(),
+    }
+}
+
 #[test]
 fn a_long_text_is_cut_after_escaping_and_never_inside_an_entity() {
-    let (provider, settings) = DESTINATIONS[0];
-    let body = request(&target(provider, settings), &"&amp;".repeat(9_000)).body;
-    let value: Value = serde_json::from_slice(&body).unwrap();
+    let of = |provider: &str| destinations().into_iter().find(|(p, ..)| p == provider).unwrap();
+    let (_, _, slack) = of("slack");
+    let value: Value =
+        serde_json::from_slice(&requests(&slack, &"&".repeat(9_000))[0].body).unwrap();
     let text = value["text"].as_str().unwrap();
     assert!(text.ends_with("&amp;…") && text.chars().count() <= 12_000, "{}", text.len());
-    let (provider, settings) = DESTINATIONS[1];
-    let body = request(&target(provider, settings), &"👍".repeat(900)).body;
-    assert_eq!(form(&body)[2].1.encode_utf16().count(), 1_599);
+    let (_, _, twilio) = of("twilio");
+    let body = &requests(&twilio, &"👍".repeat(900))[0].body;
+    let (_, text) = form(body).into_iter().find(|(k, _)| k == "Body").unwrap();
+    assert!((1_590..=1_600).contains(&text.encode_utf16().count()) && text.ends_with("👍..."));
 }
 
 #[test]
@@ -178,12 +255,12 @@ fn data_in_a_url_is_encoded_by_position_and_can_not_climb() {
     let common = Common::default();
     let destination =
         Destination::compile("d", &definition, &example::settings_of(&settings), common).unwrap();
+    let url = requests(&destination, "a/../b?c#d@evil.com &").remove(0).url;
     let Transport::Http(target) = destination.transport else { panic!("not over http") };
-    let url = request(&target, "a/../b?c#d@evil.com &").url;
     let encoded = "a%2F..%2Fb%3Fc%23d%40evil.com%20%26";
     assert_eq!(
         url.as_str(),
-        format!("https://chat.example.com:8443/rooms/%21a%2Fb%3Ac/{encoded}?topic={encoded}")
+        format!("https://chat.example.com:8443/rooms/%21a%2Fb:c/{encoded}?topic={encoded}")
     );
 
     let event = |kind: &str| Event {
@@ -194,7 +271,7 @@ fn data_in_a_url_is_encoded_by_position_and_can_not_climb() {
         received: Timestamp::UNIX_EPOCH,
         body: Bytes::from_static(b"{}"),
     };
-    let message = Message { subject: None, text: String::new(), html: None, fallback: None };
+    let message = Message::default();
     let error = |event: &Event| {
         let (key, now) = (Uuid::nil(), Timestamp::UNIX_EPOCH);
         let outgoing = Outgoing {
@@ -206,7 +283,7 @@ fn data_in_a_url_is_encoded_by_position_and_can_not_climb() {
             event,
             now,
         };
-        target.request(&outgoing).err().unwrap()
+        target.requests(&outgoing).err().unwrap()
     };
     assert!(error(&event("x")).contains("`..`"));
     let lines = Event { id: "1".to_owned(), ..event("a\r\nX-Evil: 1") };
@@ -215,12 +292,17 @@ fn data_in_a_url_is_encoded_by_position_and_can_not_climb() {
 
 #[test]
 fn debug_shows_no_secret() {
-    for (provider, settings) in DESTINATIONS {
-        let shown = format!("{:?}", target(provider, settings));
-        assert!(
-            !["token", "SG.key", "whsec_", "hooks.slack"].iter().any(|s| shown.contains(s)),
-            "{shown}"
-        );
+    for (provider, definition, destination) in destinations() {
+        let shown = format!("{destination:?}");
+        for setting in definition.settings.iter().filter(|s| s.secret) {
+            for example in &definition.examples {
+                if let Some(secret) =
+                    example.settings.get(&setting.name).and_then(toml::Value::as_str)
+                {
+                    assert!(!shown.contains(secret), "{provider}: {shown}");
+                }
+            }
+        }
     }
 }
 
