@@ -124,13 +124,15 @@ impl Scheme {
         let mut values = headers.get_all(&self.header).iter();
         let value = values.next().ok_or("signature_missing")?.as_bytes();
         // Of several values, one program may check the first and another trust the last.
-        if values.next().is_some() || value.contains(&b',') {
+        // A prefix may hold a comma itself, such as `v1,`.
+        let digits = value.strip_prefix(self.prefix.as_bytes());
+        if values.next().is_some() || digits.unwrap_or(value).contains(&b',') {
             return Err("signature_several");
         }
         if value.is_empty() {
             return Err("signature_empty");
         }
-        let digits = value.strip_prefix(self.prefix.as_bytes()).ok_or("signature_prefix")?;
+        let digits = digits.ok_or("signature_prefix")?;
         let mut decoded = [0; LONGEST];
         let mut fits = false;
         for key in &self.keys {

@@ -124,6 +124,25 @@ fn each_wrong_signature_is_refused_with_one_answer_and_its_own_reason() {
     }
 }
 
+/// Found by fuzzing: every signature of such a definition was refused.
+#[test]
+fn a_prefix_may_hold_a_comma() {
+    let text = "name = 'x'\n[signature.hmac]\nalgorithm = 'sha512'\nencoding = 'base64'\nheader = 'X-Sig'\n\
+                prefix = 'v1,'\n[envelope]\nid = 'id'\ntype = 'event'\n";
+    let definition = std::sync::Arc::new(Definition::parse(text).unwrap());
+    let settings = SourceSettings { secrets: vec![Secret::new("a secret")], natural_keys: true };
+    let source = Source::compile("x", definition, settings).unwrap();
+    let body = br#"{"id":"1","event":"e"}"#;
+    let (_, right) = source.sign(body, now()).pop().unwrap();
+    let with = |value: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-sig", value.parse().unwrap());
+        verify(&source, &headers, body)
+    };
+    with(&right).unwrap();
+    assert_eq!(with(&format!("{right},{right}")).unwrap_err().reason, "signature_several");
+}
+
 #[test]
 fn upper_case_digits_pass() {
     let upper = SIGNATURE.to_uppercase();
