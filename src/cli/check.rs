@@ -6,17 +6,20 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::config::{self, Loaded, Problem, Secrets, problem};
+use crate::config::{self, Loaded, Problem, Secrets, codes, problem};
 
 /// The options of `check`.
-#[derive(Clone, Copy, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
     /// Print one JSON object instead of text
     #[arg(long)]
     pub json: bool,
     /// Exit 1 for warnings too
-    #[arg(long, visible_alias = "deny-warnings")]
-    pub warnings_as_errors: bool,
+    #[arg(long, alias = "warnings-as-errors")]
+    pub deny_warnings: bool,
+    /// Say what a code means and how it is mended; without CODE list them all
+    #[arg(long, value_name = "CODE", num_args = 0..=1, default_missing_value = "", alias = "codes")]
+    pub explain: Option<String>,
     /// Accept `${…}` that can't be resolved here, for example in CI
     #[arg(long)]
     pub without_secrets: bool,
@@ -24,7 +27,10 @@ pub struct Args {
 
 /// Checks `path` (none: the built-in example) and says what it found on standard output. Exit code 1 if anything is
 /// an error, or a warning where those count.
-pub fn run(path: Option<&Path>, args: Args) -> ExitCode {
+pub fn run(path: Option<&Path>, args: &Args) -> ExitCode {
+    if let Some(code) = &args.explain {
+        return explain(code, args.json);
+    }
     let secrets = if args.without_secrets { Secrets::StandIns } else { Secrets::Required };
     let found = Found::new(path, config::load(path, secrets));
     let text = if args.json {
@@ -35,11 +41,65 @@ pub fn run(path: Option<&Path>, args: Args) -> ExitCode {
     // The stream takes the colours out again where there is no terminal, or nobody wants them (NO_COLOR).
     // A reader that went away (`check | head`) is no reason to fail otherwise than the answer says.
     let _ = anstream::stdout().write_all(text.as_bytes());
-    if found.errors() > 0 || (args.warnings_as_errors && !found.problems.is_empty()) {
+    if found.errors() > 0 || (args.deny_warnings && !found.problems.is_empty()) {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// Prints what a code means, or the list of all for an empty one. Exit code 2 if there is no such code.
+fn explain(code: &str, json: bool) -> ExitCode {
+    // As it stands in a message: `error[unknown-field]`.
+    let code = code.trim().trim_end_matches(']');
+    let code = code.rsplit('[').next().unwrap_or(code);
+    let asked: Vec<&codes::Code> = if code.is_empty() {
+        codes::all().iter().collect()
+    } else {
+        codes::find(code).into_iter().collect()
+    };
+    let Some(first) = asked.first() else {
+        let known = codes::all().iter().map(|c| c.code);
+        let near =
+            super::did_you_mean(code, known).split(',').next().unwrap_or_default().to_owned();
+        let hint = if near.starts_with("did you mean") {
+            near
+        } else {
+            "`hookbell check --explain` lists them all".to_owned()
+        };
+        super::complain(format_args!("there is no code `{code}`: {hint}"));
+        return ExitCode::from(2);
+    };
+    let text = match (json, code.is_empty()) {
+        (true, true) => {
+            format!("{:#}\n", asked.iter().map(|c| described(c)).collect::<serde_json::Value>())
+        }
+        (true, false) => format!("{:#}\n", described(first)),
+        (false, true) => {
+            let width = asked.iter().map(|c| c.code.len()).max().unwrap_or_default();
+            let line = |c: &&codes::Code| {
+                let word = c.severity.word();
+                format!("{:width$}  {word:7}  {}\n", c.code, c.title)
+            };
+            asked.iter().map(line).collect()
+        }
+        (false, false) => {
+            let word = first.severity.word();
+            format!("{word}[{}]: {}\n\n{}\n", first.code, first.title, first.text)
+        }
+    };
+    // A reader that went away has seen enough.
+    let _ = anstream::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn described(code: &codes::Code) -> serde_json::Value {
+    json!({
+        "code": code.code,
+        "severity": code.severity.word(),
+        "title": code.title,
+        "text": code.text,
+    })
 }
 
 /// What a check found.
@@ -69,7 +129,12 @@ impl Found {
     }
 
     fn text(&self, style: problem::Style) -> String {
-        format!("{}{}\n", problem::render(&self.problems, style), self.summary())
+        // One is enough to show how to ask.
+        let more = match self.problems.first() {
+            Some(p) => format!("`hookbell check --explain {}` tells more\n", p.code),
+            None => String::new(),
+        };
+        format!("{}{}\n{more}", problem::render(&self.problems, style), self.summary())
     }
 
     fn summary(&self) -> String {

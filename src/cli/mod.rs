@@ -116,7 +116,7 @@ pub fn main() -> ExitCode {
     let answer = match command {
         Command::Run => return run::run(&config),
         Command::Init(args) => return init::run(&args),
-        Command::Check(args) => return check::run(Some(config.path()), args),
+        Command::Check(args) => return check::run(Some(config.path()), &args),
         Command::Demo(args) => demo::run(&config, &args),
         Command::Explain(args) => explain::run(&config, &args),
         Command::Emit(args) => emit::run(&config, &args),

@@ -10,8 +10,11 @@ use toml::de::DeTable;
 use super::files::{File, Files};
 use super::reader::{Report, Table};
 use super::rule::World;
+use super::schemas::Schemas;
 use super::secrets::Resolver;
-use super::{Problem, Settings, Severity, destinations, keys, later, lint, rule, server, sources};
+use super::{
+    Problem, Settings, Severity, destinations, keys, later, lint, rule, server, sources, variables,
+};
 use crate::rules::template::{TemplateFile, Templates};
 use crate::rules::{Rules, provider, source};
 
@@ -19,7 +22,7 @@ use crate::rules::{Rules, provider, source};
 const VERSION: i64 = 1;
 
 /// Codes whose cause may be a line that couldn't be parsed: with syntax errors they would only confuse.
-const UNSURE: [&str; 9] = [
+const UNSURE: [&str; 10] = [
     "missing-key",
     "no-source",
     "no-rule",
@@ -28,6 +31,7 @@ const UNSURE: [&str; 9] = [
     "unknown-schedule",
     "unused-destination",
     "unused-template",
+    "unused-schedule",
     "unreachable-rule",
 ];
 
@@ -39,6 +43,7 @@ pub(super) fn compile(
     problems: &mut Vec<Problem>,
 ) -> (Settings, Rules) {
     let (own_sources, own_providers) = definitions(&files.sources, &files.providers, problems);
+    let schemas = Schemas::read(&files.schemas, problems);
     let templates = templates(&files.templates, problems);
     let mut template_names: Vec<&str> =
         files.templates.iter().map(|t| lint::base(&t.name)).collect();
@@ -62,18 +67,23 @@ pub(super) fn compile(
         schedules: &schedules,
         template_names: &template_names,
         templates: templates.as_ref(),
+        schemas: &schemas,
     };
     let (drafts, rules) = rule::rules(&mut root, &world);
     later::tests(&mut root);
     lint::whole(&report, &drafts, &declared_sources, &declared, &lint::held_elsewhere(&root));
+    lint::unused_schedules(&root);
     root.finish(&keys::ROOT);
 
     let syntax: Vec<Range<usize>> = errors.iter().filter_map(toml::de::Error::span).collect();
     let found = report.into_problems();
     problems.extend(sure(found, text, &syntax, !errors.is_empty()));
-    problems.extend(errors.iter().map(|e| syntax_problem(&files.rules, e)));
+    problems.extend(syntax_problems(&files.rules, &errors));
     if errors.is_empty() {
         unused_templates(files, &drafts, problems);
+        if let Some(templates) = &templates {
+            variables::check(&files.templates, templates, &drafts, &declared, problems);
+        }
     }
     drop_consequences(problems);
     let rules = Rules {
@@ -141,20 +151,50 @@ fn sure(
 
 /// A misspelt name leaves another one unused: the first is the mistake, the second only follows.
 fn drop_consequences(problems: &mut Vec<Problem>) {
-    for (cause, consequence) in
-        [("unknown-destination", "unused-destination"), ("unknown-template", "unused-template")]
-    {
+    for (cause, consequence) in [
+        ("unknown-destination", "unused-destination"),
+        ("unknown-template", "unused-template"),
+        ("unknown-schedule", "unused-schedule"),
+    ] {
         if problems.iter().any(|p| p.code == cause) {
             problems.retain(|p| p.code != consequence);
         }
     }
 }
 
+/// `[rules]` twice makes one table of both, and each of its keys stands there twice: only the cause is told.
+fn syntax_problems(file: &File, errors: &[toml::de::Error]) -> Vec<Problem> {
+    let mut all: Vec<Problem> = errors.iter().map(|e| syntax_problem(file, e)).collect();
+    let table = |p: &Problem| LISTS.iter().any(|list| p.message.starts_with(&format!("`{list}` ")));
+    let first = all
+        .iter()
+        .filter(|p| p.code == "duplicate-key" && table(p))
+        .filter_map(|p| p.span.as_ref().map(|s| s.start))
+        .min();
+    if let Some(first) = first {
+        let follows = |p: &Problem| p.span.as_ref().is_some_and(|s| s.start > first);
+        all.retain(|p| p.code != "duplicate-key" || !follows(p));
+    }
+    all
+}
+
+/// The tables that are lists, each written in two brackets.
+const LISTS: [&str; 2] = ["rules", "tests"];
+
 fn syntax_problem(file: &File, error: &toml::de::Error) -> Problem {
     let span = error.span();
     let meant = span.clone().and_then(|s| file.text.get(s)).unwrap_or_default();
     let message = error.message();
+    let line = span.as_ref().map_or("", |span| {
+        let start = file.text[..span.start.min(file.text.len())].rfind('\n').map_or(0, |n| n + 1);
+        file.text[start..].lines().next().unwrap_or_default()
+    });
     let (code, message, hint) = match message {
+        "duplicate key" if LISTS.contains(&meant) => (
+            "duplicate-key",
+            format!("`{meant}` is here a second time"),
+            Some("each one begins with two brackets: `[[rules]]`, `[[tests]]`"),
+        ),
         "duplicate key" => (
             "duplicate-key",
             format!("`{meant}` is here a second time"),
@@ -163,6 +203,11 @@ fn syntax_problem(file: &File, error: &toml::de::Error) -> Problem {
         m if ["quote", "invalid float", "invalid integer"].iter().any(|w| m.contains(w)) => {
             ("syntax", m.replace(", expected nothing", ""), Some("text stands in quotes"))
         }
+        m if line.trim_start().starts_with("when") => (
+            "syntax",
+            m.replace(", expected nothing", ""),
+            Some("write the condition in single quotes: when = 'status == \"failed\"'"),
+        ),
         m => ("syntax", m.replace(", expected nothing", ""), None),
     };
     Problem {

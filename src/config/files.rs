@@ -60,6 +60,7 @@ pub(super) struct Files {
     pub(super) templates: Vec<File>,
     pub(super) sources: Vec<File>,
     pub(super) providers: Vec<File>,
+    pub(super) schemas: Vec<File>,
 }
 
 impl Files {
@@ -79,6 +80,7 @@ impl Files {
             templates: example::TEMPLATES.iter().map(template).collect(),
             sources: Vec::new(),
             providers: Vec::new(),
+            schemas: Vec::new(),
         }
     }
 
@@ -112,6 +114,7 @@ impl Files {
             templates: Vec::new(),
             sources: Vec::new(),
             providers: Vec::new(),
+            schemas: Vec::new(),
         };
         for (path, text) in &all {
             let text = text.as_str().unwrap_or_default();
@@ -120,15 +123,21 @@ impl Files {
                 Some(("templates", name)) => files.templates.push(file(path, name, text)),
                 Some(("sources", name)) => files.sources.push(file(path, name, text)),
                 Some(("providers", name)) => files.providers.push(file(path, name, text)),
+                Some(("schemas", name)) => files.schemas.push(file(path, name, text)),
                 Some(_) => {}
             }
         }
         files
     }
 
-    /// The folders that decisions and messages depend on.
-    pub(super) fn folders(&self) -> [(&'static str, &[File]); 3] {
-        [("templates", &self.templates), ("sources", &self.sources), ("providers", &self.providers)]
+    /// The folders that decisions and messages depend on, and with the schemas whether the rules are sound.
+    pub(super) fn folders(&self) -> [(&'static str, &[File]); 4] {
+        [
+            ("templates", &self.templates),
+            ("sources", &self.sources),
+            ("providers", &self.providers),
+            ("schemas", &self.schemas),
+        ]
     }
 
     /// Reads `path` and the folders beside it. Without a readable `rules.toml` there is nothing to go on with.
@@ -148,10 +157,11 @@ impl Files {
             _ => PathBuf::from("."),
         };
         let templates = read_folder(&beside(path, "templates"), "hbs", problems);
+        let schemas = read_folder(&beside(path, "schemas"), "json", problems);
         let (sources, providers) = Self::definitions(path, problems);
         let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         let rules = File { path: path.to_owned(), name, text: text.into() };
-        Some(Self { rules, folder, templates, sources, providers })
+        Some(Self { rules, folder, templates, sources, providers, schemas })
     }
 
     /// The sources and providers beside `path`, which itself need not be there.

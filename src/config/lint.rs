@@ -1,6 +1,7 @@
 //! What only a look at the whole shows: rules that can never run, and what nobody uses. All of it is suspicious, none
 //! of it wrong, so these are warnings.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::destinations;
@@ -8,6 +9,10 @@ use super::files::File;
 use super::reader::{Report, Table};
 use super::rule::Draft;
 use super::sources;
+use crate::rules::condition::ast::{Expr, Kind};
+
+/// So many rules that stop by the same part are compared with the rules behind them.
+const COMPARED: usize = 64;
 
 /// Looks at the whole of `rules.toml`.
 pub(super) fn whole(
@@ -25,36 +30,123 @@ pub(super) fn whole(
         let hint = "add a `[[rules]]` with `name`, `when` and `to`".to_owned();
         report.warning("no-rule", None, "there is no rule: nobody hears of anything", Some(hint));
     }
-    for destination in destinations {
-        let named = |d: &destinations::Declared| {
-            d.fallback.as_ref().is_some_and(|f| *f.value.to == *destination.name)
-        };
-        let used = drafts.iter().any(|r| r.to.contains(&destination.name))
-            || destinations.iter().any(named)
-            || held_elsewhere.contains(&destination.name);
-        if !used && !drafts.is_empty() {
-            let message = format!("no rule sends to destination \"{}\"", destination.name);
-            report.warning("unused-destination", destination.span.clone(), message, None);
+    unused_destinations(report, drafts, destinations, held_elsewhere);
+    fallback_cycles(report, destinations);
+    unreachable(report, drafts);
+}
+
+/// Destinations that nothing leads to: no rule, no quiet hours, and no fallback of one that is used.
+fn unused_destinations(
+    report: &Report,
+    drafts: &[Draft],
+    destinations: &[destinations::Declared],
+    held_elsewhere: &[String],
+) {
+    if drafts.is_empty() {
+        return;
+    }
+    let fallbacks: HashMap<&str, &str> = destinations
+        .iter()
+        .filter_map(|d| Some((d.name.as_str(), &*d.fallback.as_ref()?.value.to)))
+        .collect();
+    let mut used: HashSet<&str> = HashSet::new();
+    for start in drafts.iter().flat_map(|r| &r.to).chain(held_elsewhere) {
+        let mut next = Some(start.as_str());
+        while let Some(name) = next {
+            next = fallbacks.get(name).copied().filter(|_| used.insert(name));
+            used.insert(name);
         }
     }
-    // Kept apart from the other rules, so that a file of very many is looked through once.
-    let mut stops: Vec<&Draft> = Vec::new();
-    for rule in drafts.iter().filter(|r| r.enabled) {
-        if let Some(stop) = stops.iter().find(|r| covers(r, rule)) {
-            let message = format!(
-                "rule \"{}\" can never run: \"{}\" before it takes every such event and stops",
-                rule.name, stop.name
-            );
-            let hint = "move it up, or give the rule before it a `when`".to_owned();
-            report.warning("unreachable-rule", rule.span.clone(), message, Some(hint));
-        } else if ends_the_walk(rule) {
-            stops.push(rule);
+    for destination in destinations.iter().filter(|d| !used.contains(d.name.as_str())) {
+        let message = format!("no rule sends to destination \"{}\"", destination.name);
+        let hint = match destinations
+            .iter()
+            .find(|d| d.fallback.as_ref().is_some_and(|f| *f.value.to == *destination.name))
+        {
+            Some(d) => {
+                format!("it is the fallback of \"{}\", which no rule sends to either", d.name)
+            }
+            None => format!("write `to = [\"{}\"]` in a rule, or remove it", destination.name),
+        };
+        report.warning("unused-destination", destination.span.clone(), message, Some(hint));
+    }
+}
+
+/// Fallbacks that lead back to where they began: a message would go round for ever.
+fn fallback_cycles(report: &Report, destinations: &[destinations::Declared]) {
+    let next = |name: &str| {
+        let declared = destinations.iter().find(|d| d.name == name)?;
+        declared.fallback.as_ref().map(|f| &*f.value.to)
+    };
+    let mut told: HashSet<&str> = HashSet::new();
+    for destination in destinations {
+        let mut way: Vec<&str> = vec![&destination.name];
+        while let Some(to) = way.last().and_then(|last| next(last)) {
+            if to == destination.name {
+                // One that is its own fallback has been told at its place.
+                if way.len() > 1
+                    && !way.iter().any(|name| told.contains(name))
+                    && let Some(fallback) = &destination.fallback
+                {
+                    way.push(to);
+                    let message = format!("fallbacks go round in a circle: {}", way.join(" -> "));
+                    let hint = "let one of them have no `fallback`".to_owned();
+                    let span = fallback.span.clone();
+                    report.error("fallback-cycle", span, message, Some(hint));
+                    told.extend(&way);
+                }
+                break;
+            }
+            if way.contains(&to) {
+                break;
+            }
+            way.push(to);
         }
     }
 }
 
-fn ends_the_walk(rule: &Draft) -> bool {
-    rule.stop && !rule.conditional && !rule.shadow
+/// Rules behind one that stops whenever they would match.
+fn unreachable(report: &Report, drafts: &[Draft]) {
+    // The rules that stop, by one part of their condition ("" for those that have none): a rule is compared with
+    // those alone whose part it has itself, so that a file of very many is looked through once.
+    let mut stops: HashMap<&str, Vec<&Draft>> = HashMap::new();
+    for rule in drafts.iter().filter(|r| r.enabled) {
+        let Some(parts) = &rule.parts else { continue };
+        let keys = std::iter::once("").chain(parts.iter().map(String::as_str));
+        let before =
+            keys.filter_map(|key| stops.get(key)).flatten().find(|stop| covers(stop, rule));
+        if let Some(stop) = before {
+            let unconditional = stop.parts.as_ref().is_none_or(Vec::is_empty);
+            let (what, hint) = if unconditional {
+                (
+                    "takes every such event and stops",
+                    "move it up, or give the rule before it a `when`",
+                )
+            } else {
+                ("takes all that it would, and stops", "move it up, or remove `stop` there")
+            };
+            let message =
+                format!("rule \"{}\" can never run: \"{}\" before it {what}", rule.name, stop.name);
+            report.warning("unreachable-rule", rule.span.clone(), message, Some(hint.to_owned()));
+        } else if rule.stop && !rule.shadow {
+            let key = parts.first().map_or("", String::as_str);
+            let known = stops.entry(key).or_default();
+            if known.len() < COMPARED {
+                known.push(rule);
+            }
+        }
+    }
+}
+
+/// The parts of a condition that all have to be true, each written in one way only, sorted.
+pub(super) fn conjuncts(condition: &Expr) -> Vec<String> {
+    let mut parts: Vec<String> = match &condition.kind {
+        Kind::And(parts) => parts.iter().map(Expr::to_string).collect(),
+        _ => vec![condition.to_string()],
+    };
+    parts.sort_unstable();
+    parts.dedup();
+    parts
 }
 
 /// Whether every event that `later` applies to is one that `earlier` applies to.
@@ -64,7 +156,9 @@ fn covers(earlier: &Draft, later: &Draft) -> bool {
             && later.on.iter().all(|b| earlier.on.iter().any(|a| type_covers(a, b))));
     let sources = earlier.sources.is_empty()
         || (!later.sources.is_empty() && later.sources.iter().all(|s| earlier.sources.contains(s)));
-    types && sources
+    let (Some(a), Some(b)) = (&earlier.parts, &later.parts) else { return false };
+    // Whatever makes the later one true makes these true, too.
+    types && sources && a.iter().all(|part| b.binary_search(part).is_ok())
 }
 
 /// `*` covers everything, `call.*` covers `call.ended` and `call.ended.*`.
@@ -119,6 +213,30 @@ pub(super) fn held_elsewhere(root: &Table<'_>) -> Vec<String> {
         )
     };
     rules.iter().filter_map(|rule| to(rule.value)).collect()
+}
+
+/// Schedules that no rule waits for.
+pub(super) fn unused_schedules(root: &Table<'_>) {
+    let Some(section) = root.peek("schedules").and_then(|v| v.table_unseen()) else { return };
+    let rules = root.peek("rules").map(|v| v.items()).unwrap_or_default();
+    let mut named: HashSet<&str> = HashSet::new();
+    for rule in &rules {
+        let during = rule.value.get("quiet").and_then(|q| q.get_ref().get("during"));
+        match during.map(toml::Spanned::get_ref) {
+            Some(toml::de::DeValue::String(name)) => _ = named.insert(name),
+            Some(toml::de::DeValue::Array(names)) => {
+                named.extend(names.iter().filter_map(|n| n.get_ref().as_str()));
+            }
+            _ => {}
+        }
+    }
+    for (name, value) in section.entries().filter(|(name, _)| !named.contains(name)) {
+        let message = format!("no rule uses schedule \"{name}\"");
+        let hint = format!(
+            "write `quiet = {{ during = \"{name}\", then = \"hold\" }}` in a rule, or remove it"
+        );
+        root.report.warning("unused-schedule", value.key_span, message, Some(hint));
+    }
 }
 
 /// The lines that `spans` touch, as ranges of bytes.

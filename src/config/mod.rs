@@ -6,10 +6,12 @@
 //! - `compile` goes through the sections: `server`, `sources`, `destinations`, `rule`, and in `later` what this
 //!   version accepts but doesn't carry out yet; `lint` looks at the whole;
 //! - [`json_schema()`] is the same for editors;
-//! - [`problem`] shows what is wrong.
+//! - `schemas` knows what the events have, `typing` checks conditions against it, `variables` templates;
+//! - [`problem`] shows what is wrong, [`codes`] explains it.
 //!
 //! A configuration is compiled as a whole or not at all, so a bad file can't replace a good one by halves.
 
+pub mod codes;
 mod compile;
 mod destinations;
 mod files;
@@ -22,9 +24,12 @@ pub mod problem;
 mod quantity;
 mod reader;
 mod rule;
+mod schemas;
 mod secrets;
 mod server;
 mod sources;
+mod typing;
+mod variables;
 
 pub use files::example;
 pub use json_schema::json_schema;

@@ -66,7 +66,8 @@ impl Problem {
 }
 
 impl Severity {
-    fn word(self) -> &'static str {
+    /// `error` or `warning`.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
@@ -88,6 +89,11 @@ impl fmt::Display for Problem {
 
 /// Sorts by file and place, errors before warnings at the same place.
 pub fn sort(problems: &mut [Problem]) {
+    debug_assert!(
+        problems.iter().all(|p| super::codes::find(p.code).is_some()),
+        "a code without an entry in docs/problems.md: {:?}",
+        problems.iter().map(|p| p.code).find(|code| super::codes::find(code).is_none())
+    );
     problems.sort_by(|a, b| {
         let key = |p: &Problem| p.span.as_ref().map(|s| s.start);
         (a.file.cmp(&b.file))

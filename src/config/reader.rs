@@ -321,6 +321,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The table, if it is one; another type is no problem here.
+    pub(super) fn table_unseen(&self) -> Option<Table<'a>> {
+        match self.value {
+            DeValue::Table(t) => Some(Table::new(self.report, "", self.span.clone(), t)),
+            _ => None,
+        }
+    }
+
     pub(super) fn is_list(&self) -> bool {
         self.value.is_array()
     }

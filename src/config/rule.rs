@@ -3,20 +3,20 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::keys;
 use super::later;
+use super::lint;
 use super::place;
 use super::reader::{At, Report, Table, Value, suggest};
-use super::{destinations, sources};
+use super::schemas::{Schemas, Seen};
+use super::{Severity, destinations, sources, typing};
 use crate::rules::condition::Condition;
 use crate::rules::fields::Fields;
 use crate::rules::rule::{Rule, RuleSet, TypePattern};
 use crate::rules::template::Templates;
-
-/// The names that every condition sees beside the fields of `data`.
-const ENVELOPE: [&str; 5] = ["event", "id", "timestamp", "source", "data"];
 
 /// What the rules may refer to.
 pub(super) struct World<'w> {
@@ -27,6 +27,7 @@ pub(super) struct World<'w> {
     pub(super) template_names: &'w [&'w str],
     /// None if one of them doesn't compile.
     pub(super) templates: Option<&'w Templates>,
+    pub(super) schemas: &'w Schemas,
 }
 
 /// A rule as the look at the whole sees it.
@@ -38,7 +39,10 @@ pub(super) struct Draft {
     pub(super) sources: Vec<String>,
     pub(super) to: Vec<String>,
     pub(super) template: Option<String>,
-    pub(super) conditional: bool,
+    /// The parts that `and` joins, each written in one way only; empty without a condition, none if it is wrong.
+    pub(super) parts: Option<Vec<String>>,
+    /// The events that it may see.
+    pub(super) seen: Rc<Seen>,
     pub(super) stop: bool,
     pub(super) enabled: bool,
     pub(super) shadow: bool,
@@ -55,9 +59,10 @@ pub(super) fn rules(root: &mut Table<'_>, world: &World<'_>) -> (Vec<Draft>, Rul
         return (drafts, RuleSet::new(rules, fields));
     }
     let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut views = Views::default();
     for (at, item) in section.items().iter().enumerate() {
         let Some(table) = item.table(format!("rule {}", at + 1)) else { continue };
-        let (draft, when) = one(table, world, &mut fields);
+        let (draft, when) = one(table, world, &mut views, &mut fields);
         if let Some(first) = seen.get(&draft.name) {
             let message =
                 format!("there are two rules \"{}\" (rule {} is the first)", draft.name, first + 1);
@@ -89,7 +94,15 @@ fn rule(draft: &Draft, when: Option<Condition>, world: &World<'_>) -> Rule {
     }
 }
 
-fn one(mut table: Table<'_>, world: &World<'_>, fields: &mut Fields) -> (Draft, Option<Condition>) {
+/// What rules see, by their types and sources: most rules of a file share one.
+type Views = HashMap<(Vec<String>, Vec<String>), Rc<Seen>>;
+
+fn one(
+    mut table: Table<'_>,
+    world: &World<'_>,
+    views: &mut Views,
+    fields: &mut Fields,
+) -> (Draft, Option<Condition>) {
     let report = table.report;
     let name = table.require("name", "\"won deal\"").and_then(|v| rule_name(&v));
     if let Some(name) = &name {
@@ -97,18 +110,27 @@ fn one(mut table: Table<'_>, world: &World<'_>, fields: &mut Fields) -> (Draft, 
     }
     let span = name.as_ref().map_or(table.span.clone(), |n| n.span.clone());
     let on = table.get("on").and_then(|v| v.texts()).unwrap_or_default();
-    let on = on.into_iter().filter_map(|at| pattern(report, &at)).collect::<Vec<_>>();
+    let on = on.into_iter().filter(|at| pattern(report, at)).collect::<Vec<_>>();
     let of = table.get("source").and_then(|v| v.texts()).unwrap_or_default();
     let of = of.into_iter().filter_map(|at| source(report, world, &at)).collect::<Vec<_>>();
+    let from: Vec<&sources::Declared> =
+        world.sources.iter().filter(|s| of.is_empty() || of.contains(&s.name)).collect();
+    for at in &on {
+        event_type(report, world, &from, at);
+    }
+    let on: Vec<String> = on.into_iter().map(|at| at.value.to_owned()).collect();
+    let seen = views.entry((on.clone(), of.clone()));
+    let seen = Rc::clone(seen.or_insert_with(|| Rc::new(world.schemas.seen(&from, &on))));
     let to = table.require("to", "[\"sales\"]").and_then(|v| v.texts()).unwrap_or_default();
     let to = recipients(report, world, to);
     let template = table.get("template").and_then(|v| v.text_at());
     let template = template.and_then(|at| template_name(report, world, &at, &to));
     let when = table.get("when");
-    let conditional = when.is_some();
+    let mut parts = Some(Vec::new()).filter(|_| when.is_none());
     let condition = when.and_then(|value| {
         let condition = condition(&value, fields)?;
-        check_fields(&value, &condition, world, &on, &of);
+        check_types(&value, &condition, &seen);
+        parts = Some(lint::conjuncts(condition.tree()));
         Some(condition)
     });
     let mut flag = |key, default| table.get(key).and_then(|v| v.boolean()).unwrap_or(default);
@@ -119,8 +141,8 @@ fn one(mut table: Table<'_>, world: &World<'_>, fields: &mut Fields) -> (Draft, 
     later::of_rule(&mut table, &names);
     table.finish(&keys::RULE);
     let name = name.map_or_else(String::new, |n| n.value);
-    let draft =
-        Draft { name, span, on, sources: of, to, template, conditional, stop, enabled, shadow };
+    let sources = of;
+    let draft = Draft { name, span, on, sources, to, template, parts, seen, stop, enabled, shadow };
     (draft, condition)
 }
 
@@ -136,12 +158,12 @@ fn rule_name(value: &Value<'_>) -> Option<At<String>> {
 }
 
 /// `call.ended`, `appointment.*` or `*`.
-fn pattern(report: &Report, at: &At<&str>) -> Option<String> {
+fn pattern(report: &Report, at: &At<&str>) -> bool {
     let text = at.value;
     let exact = text.strip_suffix(".*").unwrap_or(text);
     let odd = |c: char| c == '*' || c.is_whitespace() || c.is_control();
     if text == "*" || (!exact.is_empty() && !exact.contains(odd)) {
-        return Some(text.to_owned());
+        return true;
     }
     report.error(
         "bad-event-type",
@@ -151,7 +173,32 @@ fn pattern(report: &Report, at: &At<&str>) -> Option<String> {
             "write a type such as \"call.ended\", a family such as \"call.*\", or \"*\"".to_owned(),
         ),
     );
-    None
+    false
+}
+
+/// Warns of a type that nobody knows where a known one is a slip of the pen away. Others are new ones, it may be.
+fn event_type(report: &Report, world: &World<'_>, from: &[&sources::Declared], at: &At<&str>) {
+    let kinds = world.schemas.kinds(from);
+    let pattern = TypePattern { text: at.value.into() };
+    if kinds.iter().any(|kind| pattern.matches(kind)) {
+        return;
+    }
+    let plain = |text: &str| text.replace(['_', '-', ':', '/', ' '], ".").to_lowercase();
+    let family = at.value.ends_with(".*");
+    let asked = plain(at.value.trim_end_matches(".*"));
+    let near = kinds.iter().filter_map(|kind| {
+        let kind = if family { kind.split_once('.')?.0 } else { kind };
+        let distance = strsim::damerau_levenshtein(&asked, &plain(kind));
+        (distance * 4 <= kind.len()).then_some((distance, kind))
+    });
+    let Some((_, kind)) = near.min_by_key(|(distance, _)| *distance) else { return };
+    let meant = if family { format!("{kind}.*") } else { (*kind).to_owned() };
+    report.warning(
+        "unknown-event-type",
+        at.span.clone(),
+        format!("no source is known to send \"{}\"", at.value),
+        Some(format!("did you mean \"{meant}\"?")),
+    );
 }
 
 fn source(report: &Report, world: &World<'_>, at: &At<&str>) -> Option<String> {
@@ -233,59 +280,13 @@ fn condition(value: &Value<'_>, fields: &mut Fields) -> Option<Condition> {
     }
 }
 
-/// Names that no event of the rule's types has are errors. Families and types without a schema are not checked, for
-/// new events are coming; there only a bare word after `==` that no known event has as a field is suspicious.
-fn check_fields(
-    value: &Value<'_>,
-    condition: &Condition,
-    world: &World<'_>,
-    on: &[String],
-    of: &[String],
-) {
-    let kinds: Vec<&str> = on.iter().map(String::as_str).collect();
-    let from: Vec<&sources::Declared> =
-        world.sources.iter().filter(|s| of.is_empty() || of.contains(&s.name)).collect();
-    let families = kinds.is_empty() || kinds.iter().any(|k| k.ends_with('*'));
-    let schema = if families { None } else { sources::fields(&from, &kinds) };
+fn check_types(value: &Value<'_>, condition: &Condition, seen: &Seen) {
     let text = value.text().unwrap_or_default();
-    for (path, span) in condition.paths() {
-        let Some(root) = data_field(path) else { continue };
-        let at = || place::inside(value.report.text(), &value.span, text, span);
-        let compared = path == root && is_compared(text, span);
-        match &schema {
-            Some(known) if !known.iter().any(|k| k == root) => {
-                let message = format!("{} has no field `{root}`", kinds.join(" or "));
-                let hint = sources::field_hint(root, known, compared);
-                value.report.error("unknown-field", at(), message, hint);
-            }
-            None if compared => {
-                let known = sources::all_fields(&from);
-                if !known.iter().any(|k| k == root) {
-                    let message =
-                        format!("`{root}` is the name of a field that no known event has");
-                    let hint = sources::field_hint(root, &known, true);
-                    value.report.warning("bare-word", at(), message, hint);
-                }
-            }
-            _ => {}
+    for found in typing::check(condition.tree(), seen) {
+        let at = place::inside(value.report.text(), &value.span, text, &found.span);
+        match found.severity {
+            Severity::Error => value.report.error(found.code, at, found.message, found.hint),
+            Severity::Warning => value.report.warning(found.code, at, found.message, found.hint),
         }
     }
-}
-
-/// The field of `data` that a path begins with; none for the envelope's names.
-fn data_field(path: &str) -> Option<&str> {
-    let mut segments = path.split(['.', '[']);
-    let root = match segments.next()? {
-        "data" => segments.next()?,
-        name if ENVELOPE.contains(&name) => return None,
-        name => name,
-    };
-    (!root.is_empty() && !root.starts_with(['"', '\''])).then_some(root)
-}
-
-/// Whether `==`, `!=` or `in` stands right before the word: then a text without its quotes is likely meant.
-fn is_compared(text: &str, span: &Range<usize>) -> bool {
-    let before = text.get(..span.start).unwrap_or_default().trim_end();
-    let before = before.trim_end_matches([' ', '[', ',']);
-    ["==", "!=", " in"].iter().any(|op| before.ends_with(op))
 }

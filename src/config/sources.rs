@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::keys;
 use super::quantity::is_name;
-use super::reader::{Report, Table, nearest, suggest};
+use super::reader::{Report, Table, suggest};
 use super::secrets::{Resolved, Resolver};
 use crate::rules::source::{self, Definition, Source, SourceSettings};
 use crate::secret::Secret;
@@ -130,43 +130,4 @@ pub(super) fn check_name(report: &Report, what: &str, name: &str, span: &Range<u
         Some(hint).filter(|h| !h.is_empty()),
     );
     false
-}
-
-/// The data fields of the event types `kinds` of `sources`, if the schema of every one of them is known.
-pub(super) fn fields(sources: &[&Declared], kinds: &[&str]) -> Option<Vec<String>> {
-    let mut all = Vec::new();
-    for source in sources {
-        for kind in kinds {
-            let fields = &source.definition.as_ref()?.event_type(kind)?.fields;
-            if fields.is_empty() {
-                return None;
-            }
-            all.extend(fields.keys().cloned());
-        }
-    }
-    all.sort();
-    all.dedup();
-    (!all.is_empty()).then_some(all)
-}
-
-/// Every field that any event of `sources` is known to have; of the built-in kinds where a source's own is unknown.
-pub(super) fn all_fields(sources: &[&Declared]) -> Vec<String> {
-    let own: Vec<Arc<Definition>> = sources.iter().filter_map(|s| s.definition.clone()).collect();
-    let definitions = if own.is_empty() {
-        source::BUILT_IN.iter().filter_map(|(name, _)| built_in(name)).collect()
-    } else {
-        own
-    };
-    let types = definitions.iter().flat_map(|d| d.types.values());
-    types.flat_map(|t| t.fields.keys().cloned()).collect()
-}
-
-/// What to write instead of the unknown field `name` in a condition.
-pub(super) fn field_hint(name: &str, known: &[String], compared: bool) -> Option<String> {
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    match (nearest(name, &known), compared) {
-        (Some(field), _) => Some(format!("did you mean `{field}`?")),
-        (None, true) => Some(format!("did you mean \"{name}\"? text stands in quotes")),
-        (None, false) => Some(suggest(name, &known, "its fields are")),
-    }
 }

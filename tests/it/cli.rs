@@ -153,6 +153,29 @@ to = []
 }
 
 #[test]
+fn check_explains_its_codes_and_counts_warnings_only_where_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = in_folder(folder.path(), &["check", "--explain", "unknown-field"], &[]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert!(ran.stdout.starts_with("error[unknown-field]: "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("schemas/TYPE.json"), "{}", ran.stdout);
+    let ran = in_folder(folder.path(), &["check", "--explain", "unknwn-field"], &[]);
+    assert_eq!(ran.code, 2, "{}", ran.all());
+    assert!(ran.stderr.contains("did you mean `unknown-field`?"), "{}", ran.stderr);
+    let ran = in_folder(folder.path(), &["check", "--codes"], &[]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert!(ran.stdout.lines().count() > 60, "{}", ran.stdout);
+    assert!(ran.stdout.contains("always-false"), "{}", ran.stdout);
+
+    std::fs::write(folder.path().join("rules.toml"), "version = 1\n").unwrap();
+    let ran = in_folder(folder.path(), &["check"], &[]);
+    assert_eq!(ran.code, 0, "{}", ran.all());
+    assert!(ran.stdout.contains("warning[no-rule]"), "{}", ran.stdout);
+    let ran = in_folder(folder.path(), &["check", "--deny-warnings"], &[]);
+    assert_eq!(ran.code, 1, "{}", ran.all());
+}
+
+#[test]
 fn a_version_that_is_unknown_or_missing_is_refused_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     for text in ["version = 2\n", "[server]\n"] {

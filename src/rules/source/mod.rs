@@ -17,6 +17,7 @@ use crate::secret::Secret;
 
 mod definition;
 mod envelope;
+pub mod schema;
 mod signature;
 #[cfg(test)]
 mod tests;

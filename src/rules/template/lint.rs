@@ -35,8 +35,8 @@ pub(super) struct Parsed {
 pub(super) struct Include {
     pub(super) name: String,
     pub(super) span: Range<usize>,
-    /// Whether the partial sees the event itself.
-    root: bool,
+    /// What the partial sees: a path from the event's top, empty for the event itself; none if that isn't known.
+    base: Option<Vec<String>>,
 }
 
 /// Parses and checks one text of a file: its body or its subject. `offset` is where it begins in the file.
@@ -81,7 +81,10 @@ pub(super) fn parse(
         includes: Vec::new(),
         reads_data: false,
     };
-    walk.template(&template, &Scope { root: true, names: Vec::new(), each: 0, parent: None });
+    walk.template(
+        &template,
+        &Scope { base: Some(Vec::new()), names: Vec::new(), each: 0, parent: None },
+    );
     let Walk { problems, variables, includes, reads_data, .. } = walk;
     if problems.is_empty() {
         Ok(Parsed { template, variables, includes, reads_data })
@@ -108,9 +111,10 @@ fn tag_end(text: &str, at: usize) -> usize {
 
 /// What a path is relative to.
 struct Scope<'a> {
-    root: bool,
-    /// `as |name|`.
-    names: Vec<String>,
+    /// Names from the event's top, `[]` for each item of a list or an object; none if that isn't known.
+    base: Option<Vec<String>>,
+    /// `as |name|`, and what it is where that is known.
+    names: Vec<(String, Option<Vec<String>>)>,
     each: usize,
     parent: Option<&'a Scope<'a>>,
 }
@@ -196,12 +200,18 @@ impl Walk<'_> {
                 Some("write {{> _name}}".to_owned()),
             ),
             Some(name) => {
-                let root = scope.root && partial.params.is_empty() && partial.hash.is_empty();
+                // Names that are handed over may hide any field.
+                let base = match partial.params.first() {
+                    _ if !partial.hash.is_empty() => None,
+                    None => scope.base.clone(),
+                    Some(Parameter::Path(path)) => resolve(path, scope).map(|(path, _)| path),
+                    Some(_) => None,
+                };
                 let span = self.offset + at..self.offset + tag_end(self.text, at);
                 self.includes.push(Include {
                     name: name.trim_matches(['\'', '"', '[', ']']).to_owned(),
                     span,
-                    root,
+                    base,
                 });
             }
         }
@@ -228,11 +238,25 @@ impl Walk<'_> {
             Some(handlebars::template::BlockParam::Pair((a, b))) => vec![a, b],
             _ => Vec::new(),
         };
-        let names = names.into_iter().filter_map(Parameter::as_name).map(str::to_owned).collect();
         // Only these two change what a path is relative to.
         let moves = matches!(name, "each" | "with");
+        let moved = h.params.first().filter(|_| moves).and_then(|p| match p {
+            Parameter::Path(path) => resolve(path, scope),
+            _ => None,
+        });
+        let moved = moved.map(|(mut path, _)| {
+            path.extend((name == "each").then(|| "[]".to_owned()));
+            path
+        });
+        // The second name of `each` is a key or a number.
+        let names = names
+            .into_iter()
+            .filter_map(Parameter::as_name)
+            .enumerate()
+            .map(|(at, name)| (name.to_owned(), moved.clone().filter(|_| at == 0)))
+            .collect();
         let inner = Scope {
-            root: scope.root && !moves,
+            base: if moves { moved } else { scope.base.clone() },
             names,
             each,
             parent: if moves { Some(scope) } else { scope.parent },
@@ -362,25 +386,45 @@ impl Walk<'_> {
             .collect();
         // The whole event, or its `data`, is asked for.
         self.reads_data |= names.first().is_none_or(|n| n == "data");
-        let mut base = Some(scope);
-        let mut ups = raw.as_str();
-        while let Some(rest) = ups.strip_prefix("../") {
-            base = base.and_then(|s| s.parent);
-            ups = rest;
-        }
-        let root = raw.starts_with("@root") || base.is_some_and(|s| s.root);
-        let mut scopes = Some(scope);
-        let mut shadowed = false;
-        while let Some(s) = scopes {
-            shadowed |= names.first().is_some_and(|n| s.names.contains(n));
-            scopes = s.parent;
-        }
-        if root && !shadowed && !names.is_empty() {
-            let found = self.text[at..].find(raw.as_str()).map_or(at, |found| at + found);
-            let span = self.offset + found..self.offset + (found + raw.len()).min(self.text.len());
-            self.variables.push(Variable { path: names, file: self.source.file.clone(), span });
-        }
+        let Some((path, absolute)) = resolve(path, scope).filter(|(p, _)| !p.is_empty()) else {
+            return;
+        };
+        let found = self.text[at..].find(raw.as_str()).map_or(at, |found| at + found);
+        let span = self.offset + found..self.offset + (found + raw.len()).min(self.text.len());
+        self.variables.push(Variable { path, file: self.source.file.clone(), span, absolute });
     }
+}
+
+/// What a path means: names from the top of what its file sees, and whether that is the event wherever the file is
+/// included. None if it isn't known.
+fn resolve(path: &Path, scope: &Scope<'_>) -> Option<(Vec<String>, bool)> {
+    let Path::Relative((segments, raw)) = path else { return None };
+    let mut names = segments.iter().filter_map(|s| match s {
+        PathSeg::Named(name) => Some(name.clone()),
+        _ => None,
+    });
+    if raw.starts_with("@root") {
+        return Some((names.collect(), true));
+    }
+    let mut base = Some(scope);
+    let mut ups = raw.as_str();
+    while let Some(rest) = ups.strip_prefix("../") {
+        base = base.and_then(|s| s.parent);
+        ups = rest;
+    }
+    let mut names = names.by_ref().peekable();
+    let mut scopes = Some(scope);
+    while let (Some(s), Some(first)) = (scopes, names.peek()) {
+        if let Some((_, meant)) = s.names.iter().find(|(name, _)| name == first) {
+            let mut path = meant.clone()?;
+            path.extend(names.skip(1));
+            return Some((path, false));
+        }
+        scopes = s.parent;
+    }
+    let mut path = base?.base.clone()?;
+    path.extend(names);
+    Some((path, false))
 }
 
 /// The texts of one kind of message, by name.
@@ -481,8 +525,14 @@ fn inclusions<'a>(
 pub(super) fn variables(graph: &Graph<'_>, name: &str) -> Vec<Variable> {
     let Some((_, parsed)) = graph.get(name) else { return Vec::new() };
     let mut found = parsed.variables.clone();
-    for include in parsed.includes.iter().filter(|i| i.root) {
-        found.extend(variables(graph, &include.name));
+    for include in &parsed.includes {
+        let Some(base) = &include.base else { continue };
+        found.extend(variables(graph, &include.name).into_iter().map(|mut variable| {
+            if !variable.absolute {
+                variable.path.splice(0..0, base.iter().cloned());
+            }
+            variable
+        }));
     }
     found
 }

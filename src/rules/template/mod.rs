@@ -217,12 +217,15 @@ impl fmt::Debug for Templates {
 /// A field of the event that a template reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// The names from the event's top, for example `["metadata", "campaign_id"]`.
+    /// The names from the event's top, for example `["metadata", "campaign_id"]`; `[]` is each item of a list or an
+    /// object.
     pub path: Vec<String>,
     /// The file's name below `templates/`.
     pub file: String,
     /// The path's bytes in that file.
     pub span: Range<usize>,
+    /// Whether it begins at the event's top even in a partial that sees something else.
+    absolute: bool,
 }
 
 /// The names of the envelope, which a field of `data` never hides.
@@ -338,8 +341,8 @@ impl Templates {
         names
     }
 
-    /// Every field of the event that `name` reads for `channel`, in its partials and its front matter too. Paths inside
-    /// `each` and `with` are relative to something else and left out.
+    /// Every field of the event that `name` reads for `channel`, in its partials and its front matter too, also inside
+    /// `each` and `with`. What can't be followed (`lookup`, names that are handed to a partial) is left out.
     pub fn variables(&self, name: &str, channel: Channel) -> Vec<Variable> {
         let part = Part::Channel(channel);
         let mut found = lint::variables(&self.graph(part), name);
