@@ -124,7 +124,7 @@ fn a_senseless_retry_after_neither_crashes_nor_parks_a_notification() {
 
 #[test]
 fn a_final_answer_gives_up_at_once_and_keeps_the_reason() {
-    for status in [400, 403, 404, 410] {
+    for status in [400, 403, 404, 422] {
         let receiver = Receiver::answering(Reply::status(status, "invalid_payload"));
         let bridge = sales(&receiver, FAST);
         bridge.accepts(call("evt-1").to_string());
@@ -139,7 +139,7 @@ fn a_final_answer_gives_up_at_once_and_keeps_the_reason() {
 
 #[test]
 fn a_given_up_notification_goes_out_after_retry() {
-    let receiver = Receiver::answering(Reply::status(404, "no_service"));
+    let receiver = Receiver::answering(Reply::status(400, "invalid_payload"));
     let bridge = sales(&receiver, FAST);
     bridge.accepts(call("evt-1").to_string());
     let row = bridge.settled("sales", "gave_up");

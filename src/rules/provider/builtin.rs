@@ -56,4 +56,18 @@ mod tests {
         }
         assert!(found >= 7, "found only {found} examples");
     }
+
+    #[test]
+    fn a_definition_with_everything_that_the_format_has_holds_its_examples() {
+        let text = include_str!("everything.toml");
+        let definition = Definition::parse(text).unwrap_or_else(|p| panic!("{p:#?}"));
+        let problems = definition.check_examples(text);
+        assert!(problems.is_empty(), "{problems:#?}");
+        // An example that comes out differently is found where it stands.
+        let wrong = text.replacen("\"priority\":1", "\"priority\":2", 1);
+        let problems = Definition::parse(&wrong).unwrap().check_examples(&wrong);
+        let [problem] = problems.as_slice() else { panic!("{problems:#?}") };
+        let place = problem.span.clone().map(|s| &wrong[s]).unwrap();
+        assert!(place.contains("\"priority\":2"), "{place}");
+    }
 }

@@ -209,4 +209,52 @@ mod tests {
         assert_eq!(signer.signature("a", 1, b"").split(' ').count(), 2);
         assert!(StandardWebhooks::new(["whsec_***"]).is_err());
     }
+
+    #[test]
+    fn aws_requests_are_signed_as_botocore_signs_them() {
+        // Made with botocore's SigV4Auth for these requests at this time.
+        let cases = [
+            (
+                (
+                    Method::POST,
+                    "https://sns.eu-west-1.amazonaws.com/",
+                    "Action=Publish&Message=Hello+%C3%BC",
+                ),
+                ("application/x-www-form-urlencoded", "sns", "eu-west-1", None),
+                "content-type;host;x-amz-date, Signature=3df138759d231c6bbbe346a3e019aedd1b3bfb05fdc44934c76ef0b228d0999f",
+            ),
+            (
+                (
+                    Method::POST,
+                    "https://email.us-east-1.amazonaws.com/v2/email/outbound-emails",
+                    "{\"a\":1}",
+                ),
+                ("application/json", "ses", "us-east-1", Some("tok/en==")),
+                "content-type;host;x-amz-date;x-amz-security-token, Signature=b02020f1ea726f84443adc7f5215d2b8f30142f4ab2468467e75885456770851",
+            ),
+        ];
+        for ((method, url, body), (kind, service, region, token), expected) in cases {
+            let signer = AwsSigv4 {
+                service: service.to_owned(),
+                region: region.to_owned(),
+                access_key: "AKIDEXAMPLE".to_owned(),
+                secret_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
+                session_token: token.map(str::to_owned),
+            };
+            let mut headers =
+                HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))]);
+            let now = Timestamp::from_second(1_775_397_841).unwrap();
+            let url = Url::parse(url).unwrap();
+            signer.sign(&method, &url, body.as_bytes(), now, &mut headers).unwrap();
+            let got = headers[AUTHORIZATION].to_str().unwrap();
+            assert!(got.ends_with(expected), "{got}");
+            assert_eq!(headers["x-amz-date"], "20260405T140401Z");
+        }
+        // A path is encoded once more, pairs are sorted.
+        let url = Url::parse("http://127.0.0.1:5005/a%20b/c?z=1&a=%C3%BC&a=b%2Fc&flag").unwrap();
+        assert_eq!(
+            (path(&url), query(&url)),
+            ("/a%2520b/c".to_owned(), "a=%C3%BC&a=b%2Fc&flag=&z=1".to_owned())
+        );
+    }
 }

@@ -302,13 +302,15 @@ mod tests {
             let meaning = target.verdict(&answer(status, b"").answer()).meaning;
             assert_eq!(meaning, Meaning::Retry { after: None }, "{status}");
         }
-        for status in [301, 302, 307, 400, 401, 404, 410, 422] {
+        for status in [301, 302, 307, 400, 401, 404, 422] {
             assert_eq!(
                 target.verdict(&answer(status, b"").answer()).meaning,
                 Meaning::Final,
                 "{status}"
             );
         }
+        // The generic webhook's own row: Standard Webhooks ends with a 410.
+        assert_eq!(target.verdict(&answer(410, b"").answer()).meaning, Meaning::Stop);
     }
 
     #[test]
