@@ -49,6 +49,14 @@ pub fn run(loaded: Loaded, config: Option<PathBuf>) -> anyhow::Result<()> {
     for warning in &loaded.warnings {
         tracing::warn!(problem = %warning, "the configuration has a weak point");
     }
+    if loaded.settings.reload.needs_tests {
+        for test in failed(&loaded) {
+            tracing::warn!(
+                test,
+                "a test fails: after a reload this configuration would be refused"
+            );
+        }
+    }
     runtime.block_on(async {
         let mut signals = Signals::new()?;
         let bridge = Bridge::start(loaded, config).await?;
@@ -217,8 +225,8 @@ impl Bridge {
     /// Takes the configuration as it is on disk now, if it is sound; else says why not and keeps the old one.
     async fn reload(&self) {
         let Some(path) = &self.config else { return };
-        let loaded = match read(path).await {
-            Ok(loaded) => loaded,
+        let (loaded, failed) = match read(path).await {
+            Ok(read) => read,
             Err(problems) => {
                 for problem in &problems {
                     tracing::error!(problem = %problem, "the new configuration has a problem");
@@ -229,6 +237,16 @@ impl Bridge {
         };
         for warning in &loaded.warnings {
             tracing::warn!(problem = %warning, "the configuration has a weak point");
+        }
+        if loaded.settings.reload.needs_tests && !failed.is_empty() {
+            for test in &failed {
+                tracing::error!(
+                    test,
+                    "a test of the new configuration fails; `hookbell test` says how"
+                );
+            }
+            tracing::error!("reload failed: `reload.needs_tests` is set, so the old rules stay");
+            return;
         }
         let restart = self.settings.needs_restart(&loaded.settings);
         if !restart.is_empty() {
@@ -342,11 +360,24 @@ fn limits(server: &Server, max_connections: usize) -> Limits {
     }
 }
 
-/// Reads the configuration off the async threads: it is disk work.
-async fn read(path: &Path) -> Result<Loaded, Vec<config::Problem>> {
+/// Reads the configuration off the async threads: it is disk work. If it asks for its tests, they are run; what comes
+/// beside it are those that fail or can't be run.
+async fn read(path: &Path) -> Result<(Loaded, Vec<String>), Vec<config::Problem>> {
     let path = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || config::load(Some(&path), Secrets::Required));
+    let reading = tokio::task::spawn_blocking(move || {
+        let loaded = config::load(Some(&path), Secrets::Required)?;
+        let failed = if loaded.settings.reload.needs_tests { failed(&loaded) } else { Vec::new() };
+        Ok((loaded, failed))
+    });
     reading.await.unwrap_or_else(|_| Err(Vec::new()))
+}
+
+/// The tests that fail, by name, and what is wrong with those that can't be run.
+fn failed(loaded: &Loaded) -> Vec<String> {
+    let broken = loaded.trials.problems.iter().filter(|p| p.is_error()).map(ToString::to_string);
+    let cases = loaded.trials.cases.iter();
+    let failed = cases.filter(|case| !loaded.rules.try_out(case).is_empty());
+    broken.chain(failed.map(|case| case.name.clone())).collect()
 }
 
 /// Removes what is older than the journal keeps, a little at a time. It sleeps until something will be old enough.

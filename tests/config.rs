@@ -47,7 +47,7 @@ fn load(case: &Path) -> Result<Loaded, Vec<Problem>> {
 
 /// Everything that was found, its paths relative to the folder of cases.
 fn found(case: &Path) -> String {
-    let mut problems = load(case).map_or_else(|problems| problems, |loaded| loaded.warnings);
+    let mut problems = load(case).map_or_else(|problems| problems, |loaded| loaded.problems());
     for problem in &mut problems {
         let short = problem.file.strip_prefix(folder("invalid")).unwrap_or(&problem.file);
         problem.file = short.to_owned();
@@ -61,7 +61,7 @@ fn each_valid_configuration_loads_without_a_word() {
     assert!(cases.len() >= 4, "found only {} cases", cases.len());
     for case in cases {
         let shown = match load(&case) {
-            Ok(loaded) => problem::render(&loaded.warnings, problem::Style::Plain),
+            Ok(loaded) => problem::render(&loaded.problems(), problem::Style::Plain),
             Err(problems) => problem::render(&problems, problem::Style::Plain),
         };
         assert_eq!(shown, "", "{}", case.display());
@@ -94,7 +94,7 @@ fn each_invalid_configuration_gives_the_text_beside_it() {
 fn each_code_has_a_case_and_an_explanation() {
     let mut seen = BTreeMap::new();
     for case in cases("invalid") {
-        let problems = load(&case).map_or_else(|problems| problems, |loaded| loaded.warnings);
+        let problems = load(&case).map_or_else(|problems| problems, |loaded| loaded.problems());
         seen.extend(problems.iter().map(|p| (p.code, p.severity)));
     }
     // `not-applied-yet` is an error where a promise would be broken.

@@ -118,7 +118,7 @@ impl Found {
             Ok(loaded) => {
                 let r = &loaded.rules;
                 let counts = [r.rules.rules.len(), r.destinations.len(), r.sources.len()];
-                Self { name, problems: loaded.warnings, counts: Some(counts) }
+                Self { name, problems: loaded.problems(), counts: Some(counts) }
             }
             Err(problems) => Self { name, problems, counts: None },
         }

@@ -18,7 +18,7 @@ pub struct Args {
     pub folder: PathBuf,
 }
 
-/// Writes `rules.toml`, the schema that editors read, `templates/` and an example event into the folder and says what to do next. Nothing is ever
+/// Writes `rules.toml`, the schema that editors read, `templates/` and example events into the folder and says what to do next. Nothing is ever
 /// overwritten: if one of the files is there, it is named, nothing is written, and the exit code is 1.
 pub fn run(args: &Args) -> ExitCode {
     match write(&args.folder) {
@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> ExitCode {
 fn files() -> Vec<(PathBuf, Cow<'static, str>)> {
     let templates =
         example::TEMPLATES.iter().map(|(n, t)| (Path::new("templates").join(n), (*t).into()));
-    let (event, text) = example::EVENT;
+    let events = example::EVENTS.iter().map(|(n, t)| (PathBuf::from(n), (*t).into()));
     let schema = config::json_schema(&config::definitions(None).0);
     [
         (PathBuf::from("rules.toml"), example::RULES.into()),
@@ -46,7 +46,7 @@ fn files() -> Vec<(PathBuf, Cow<'static, str>)> {
     ]
     .into_iter()
     .chain(templates)
-    .chain([(PathBuf::from(event), text.into())])
+    .chain(events)
     .collect()
 }
 
@@ -100,6 +100,7 @@ fn next_steps(folder: &Path, written: &[PathBuf]) -> String {
     };
     text.push_str(&format!(
         "\nnext:\n  hookbell demo{config}     see it work, without any account\n  \
+         hookbell test{config}     what the rules must do, tried\n  \
          hookbell check{config}    what is missing before it runs for real\n"
     ));
     text

@@ -22,6 +22,7 @@ mod schema;
 mod send;
 mod story;
 mod terminal;
+mod test;
 mod when;
 
 use std::fmt::Display;
@@ -82,6 +83,8 @@ enum Command {
     /// Takes a file, `-` for standard input, or an event of the running bridge by its number or id. A file is explained
     /// under the rules as they are; a stored event under those that decided it, or with --current under today's.
     Explain(explain::Args),
+    /// Run the tests of the rules: `[[tests]]` in rules.toml and in tests/*.toml beside it
+    Test(test::Args),
     /// Sign an event as its source would, and post it
     Emit(emit::Args),
     /// Send one real test message to a destination
@@ -119,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => return check::run(Some(config.path()), &args),
         Command::Demo(args) => demo::run(&config, &args),
         Command::Explain(args) => explain::run(&config, &args),
+        Command::Test(args) => test::run(&config, &args),
         Command::Emit(args) => emit::run(&config, &args),
         Command::Send(args) => send::run(&config, &args),
         Command::Events(args) => events::run(&config, &args),

@@ -13,7 +13,8 @@ use super::rule::World;
 use super::schemas::Schemas;
 use super::secrets::Resolver;
 use super::{
-    Problem, Settings, Severity, destinations, keys, later, lint, rule, server, sources, variables,
+    Problem, Settings, Severity, Trials, destinations, keys, later, lint, rule, server, sources,
+    trials, variables,
 };
 use crate::rules::template::{TemplateFile, Templates};
 use crate::rules::{Rules, provider, source};
@@ -41,7 +42,7 @@ pub(super) fn compile(
     files: &Files,
     resolver: &Resolver<'_>,
     problems: &mut Vec<Problem>,
-) -> (Settings, Rules) {
+) -> (Settings, Rules, Trials) {
     let (own_sources, own_providers) = definitions(&files.sources, &files.providers, problems);
     let schemas = Schemas::read(&files.schemas, problems);
     let templates = templates(&files.templates, problems);
@@ -57,6 +58,7 @@ pub(super) fn compile(
     let settings = Settings {
         server: server::server(&mut root, resolver),
         journal: server::journal(&mut root, resolver),
+        reload: trials::reload(&mut root),
     };
     let (declared_sources, sources) = sources::sources(&mut root, &own_sources, resolver);
     let declared = destinations::destinations(&mut root, &own_providers, resolver);
@@ -70,7 +72,8 @@ pub(super) fn compile(
         schemas: &schemas,
     };
     let (drafts, rules) = rule::rules(&mut root, &world);
-    later::tests(&mut root);
+    // Read below: what is wrong with a test concerns nothing else.
+    root.get("tests");
     lint::whole(&report, &drafts, &declared_sources, &declared, &lint::held_elsewhere(&root));
     lint::unused_schedules(&root);
     root.finish(&keys::ROOT);
@@ -86,6 +89,19 @@ pub(super) fn compile(
         }
     }
     drop_consequences(problems);
+    let mut tests = Trials::default();
+    if errors.is_empty() {
+        tests = trials::trials(
+            document.get_ref(),
+            &trials::World {
+                files,
+                sources: &sources,
+                source_names: &declared_sources.iter().map(|s| &*s.name).collect::<Vec<_>>(),
+                destinations: &declared.iter().map(|d| &*d.name).collect::<Vec<_>>(),
+                rules: &drafts.iter().map(|d| &*d.name).collect::<Vec<_>>(),
+            },
+        );
+    }
     let rules = Rules {
         version: fingerprint(files).into(),
         text: files.to_kept().into(),
@@ -94,7 +110,7 @@ pub(super) fn compile(
         rules,
         templates: templates.unwrap_or_default(),
     };
-    (settings, rules)
+    (settings, rules, tests)
 }
 
 /// Reads `[server]` alone: who looks at a running bridge must get there while a rule is being edited.
@@ -163,7 +179,7 @@ fn drop_consequences(problems: &mut Vec<Problem>) {
 }
 
 /// `[rules]` twice makes one table of both, and each of its keys stands there twice: only the cause is told.
-fn syntax_problems(file: &File, errors: &[toml::de::Error]) -> Vec<Problem> {
+pub(super) fn syntax_problems(file: &File, errors: &[toml::de::Error]) -> Vec<Problem> {
     let mut all: Vec<Problem> = errors.iter().map(|e| syntax_problem(file, e)).collect();
     let table = |p: &Problem| LISTS.iter().any(|list| p.message.starts_with(&format!("`{list}` ")));
     let first = all

@@ -11,6 +11,8 @@ use super::{Problem, Severity};
 const LARGEST_RULES: u64 = 32 << 20;
 /// The largest template or definition.
 const LARGEST_PART: u64 = 256 << 10;
+/// The largest event of a test.
+const LARGEST_EVENT: u64 = 4 << 20;
 /// The name of the file with the rules where it is kept.
 const RULES: &str = "rules.toml";
 /// The most files that are read from one folder.
@@ -36,9 +38,18 @@ pub mod example {
         ("won-deal.slack.hbs", include_str!("../../templates/won-deal.slack.hbs")),
         ("won-deal.sms.hbs", include_str!("../../templates/won-deal.sms.hbs")),
     ];
-    /// A recorded event, to try the rules with; its path in a configuration's folder.
-    pub const EVENT: (&str, &str) =
-        ("tests/events/call.ended.json", include_str!("../../tests/events/call.ended.json"));
+    /// Recorded events, to try the rules with: their paths in a configuration's folder, the first one documented.
+    pub const EVENTS: &[(&str, &str)] = &[
+        ("tests/events/call.ended.json", include_str!("../../tests/events/call.ended.json")),
+        (
+            "tests/events/call.ended.unhappy.json",
+            include_str!("../../tests/events/call.ended.unhappy.json"),
+        ),
+        (
+            "tests/events/call.ended.failed.json",
+            include_str!("../../tests/events/call.ended.failed.json"),
+        ),
+    ];
 }
 
 /// One file as read.
@@ -61,6 +72,21 @@ pub(super) struct Files {
     pub(super) sources: Vec<File>,
     pub(super) providers: Vec<File>,
     pub(super) schemas: Vec<File>,
+    /// Files of tests.
+    pub(super) tests: Vec<File>,
+    /// Where the events of tests are.
+    events: Events,
+}
+
+/// Where the events of tests are.
+#[derive(Debug)]
+enum Events {
+    /// Beside `rules.toml`.
+    Folder,
+    /// In the binary.
+    BuiltIn,
+    /// Nowhere: tests are not kept.
+    Gone,
 }
 
 impl Files {
@@ -81,6 +107,8 @@ impl Files {
             sources: Vec::new(),
             providers: Vec::new(),
             schemas: Vec::new(),
+            tests: Vec::new(),
+            events: Events::BuiltIn,
         }
     }
 
@@ -115,6 +143,8 @@ impl Files {
             sources: Vec::new(),
             providers: Vec::new(),
             schemas: Vec::new(),
+            tests: Vec::new(),
+            events: Events::Gone,
         };
         for (path, text) in &all {
             let text = text.as_str().unwrap_or_default();
@@ -140,6 +170,18 @@ impl Files {
         ]
     }
 
+    /// The text of a test's event, or why it can't be read.
+    pub(super) fn event(&self, path: &str) -> Result<String, String> {
+        match self.events {
+            Events::Folder => text(&self.folder.join(path), LARGEST_EVENT),
+            Events::BuiltIn => {
+                let found = example::EVENTS.iter().find(|(name, _)| *name == path);
+                found.map(|(_, text)| (*text).to_owned()).ok_or("it is not built in".to_owned())
+            }
+            Events::Gone => Err("tests are not kept".to_owned()),
+        }
+    }
+
     /// Reads `path` and the folders beside it. Without a readable `rules.toml` there is nothing to go on with.
     pub(super) fn read(path: &Path, problems: &mut Vec<Problem>) -> Option<Self> {
         let text = match text(path, LARGEST_RULES) {
@@ -159,9 +201,11 @@ impl Files {
         let templates = read_folder(&beside(path, "templates"), "hbs", problems);
         let schemas = read_folder(&beside(path, "schemas"), "json", problems);
         let (sources, providers) = Self::definitions(path, problems);
+        let tests = read_folder(&beside(path, "tests"), "toml", problems);
         let name = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         let rules = File { path: path.to_owned(), name, text: text.into() };
-        Some(Self { rules, folder, templates, sources, providers, schemas })
+        let events = Events::Folder;
+        Some(Self { rules, folder, templates, sources, providers, schemas, tests, events })
     }
 
     /// The sources and providers beside `path`, which itself need not be there.

@@ -118,9 +118,27 @@ pub(super) static ROOT: Section = Section {
             Shape::Tables(&RULE),
             "Who hears of what. All rules that match apply, in this order.",
         ),
-        key("tests", Shape::Tables(&TEST), "What is expected of the rules for an event."),
+        key(
+            "tests",
+            Shape::Tables(&TEST),
+            "What must be sent for an event, and nothing else: `hookbell test` tries it.",
+        ),
+        key("reload", Shape::Table(&RELOAD), "When a new configuration is taken."),
     ],
 };
+
+pub(super) static RELOAD: Section = Section {
+    keys: &[key(
+        "needs_tests",
+        Shape::Boolean,
+        "Whether a reload of this file is refused, and the old rules stay, while one of its tests fails or can't be run.",
+    )
+    .default("false")],
+};
+
+/// A file of `tests/`.
+pub(super) static TEST_FILE: Section =
+    Section { keys: &[key("tests", Shape::Tables(&TEST), "As in rules.toml.")] };
 
 pub(super) static SERVER: Section = Section {
     keys: &[
@@ -289,25 +307,40 @@ pub(super) static THEN: Section =
 
 pub(super) static TEST: Section = Section {
     keys: &[
-        key("name", Shape::Text, "What is expected, in a few words.").required(),
+        key("name", Shape::Matching("[^ ]"), "What must hold, in one line.").required(),
         key(
             "event",
             Shape::Either(&[Shape::Text, Shape::Anything]),
-            "The event: a file's name, or the event itself as a table.",
+            "The event: a file, its path relative to the folder of rules.toml, or all that the sender would send as a table.",
         )
         .required(),
         key(
             "with",
             Shape::Anything,
-            "Fields that differ from the event's, such as { \"data.duration\" = 30 }.",
+            "Values that differ from the event's, by path, such as { \"data.duration\" = 30 }.",
         ),
-        key("at", Shape::Text, "The time at which it comes in."),
-        key("source", Shape::Text, "The source that it comes from."),
+        key("null", Shape::Texts, "Paths that become null, such as \"data.sentiment\"."),
+        key("without", Shape::Texts, "Paths that are taken out."),
+        key("at", Shape::Text, "The moment at which it comes in, such as \"2026-04-05T14:04:00Z\". Without it: the event's own time."),
+        key("source", Shape::Text, "The source that it comes from; needed where there are several."),
         key(
             "expect",
             Shape::List,
-            "What must come of it, and nothing else; an empty list for nothing.",
+            "All that is sent: [] for nothing, names of destinations, or tables such as { to = \"sales\", rule = \"won deal\", contains = \"…\" }.",
         )
         .required(),
+        key("unknown", Shape::List, "The rules that can't be decided, all of them. Left out: it doesn't matter."),
+    ],
+};
+
+/// One expectation of a test.
+pub(super) static EXPECT: Section = Section {
+    keys: &[
+        key("to", Shape::Text, "The destination; all of its recipients are meant.").required(),
+        key("rule", Shape::Text, "The rule. Without it: any."),
+        key("decision", Shape::Choice(&["send", "shadow"]), "What is decided.").default("send"),
+        key("text", Shape::Text, "The whole text of the message."),
+        key("contains", Shape::Texts, "What stands somewhere in the text."),
+        key("subject", Shape::Text, "The whole subject."),
     ],
 };

@@ -41,50 +41,6 @@ pub(super) fn schedules<'a>(root: &mut Table<'a>) -> Vec<&'a str> {
     names
 }
 
-/// Reads `[[tests]]`.
-pub(super) fn tests(root: &mut Table<'_>) {
-    let Some(section) = root.get("tests") else { return };
-    if !section.is_list() {
-        section.wrong_type::<()>("a list of tables (`[[tests]]`)");
-        return;
-    }
-    let items = section.items();
-    if items.is_empty() {
-        return;
-    }
-    let many = if items.len() == 1 { "the test is" } else { "the tests are" };
-    let message = format!("{many} not run by this version: nothing looks at what it expects");
-    section.report.warning(CODE, section.key_span.clone(), message, None);
-    for item in items {
-        let Some(mut table) = item.table("this test") else { continue };
-        if let Some(name) = table.require("name", "\"a short call disturbs nobody\"")
-            && let Some(name) = name.text()
-        {
-            table.name = format!("test \"{name}\"");
-        }
-        if let Some(event) = table.require("event", "\"tests/events/call.ended.json\"")
-            && !event.is_text()
-            && !event.is_table()
-        {
-            event.wrong_type::<()>("a file's name or a table");
-        }
-        if let Some(with) = table.get("with") {
-            with.table("`with`");
-        }
-        if let Some(expect) = table.require("expect", "[]")
-            && !expect.is_list()
-        {
-            expect.wrong_type::<()>("a list");
-        }
-        for key in ["at", "source"] {
-            if let Some(value) = table.get(key) {
-                value.text();
-            }
-        }
-        table.finish(&keys::TEST);
-    }
-}
-
 /// Reads `limit`, `overflow`, `quiet` and `once_per` of a rule.
 pub(super) fn of_rule(table: &mut Table<'_>, names: &Names<'_>) {
     let report = table.report;

@@ -5,6 +5,7 @@
 //!   and sizes, `place` finds bytes of the file, and `secrets` resolves `${…}`;
 //! - `compile` goes through the sections: `server`, `sources`, `destinations`, `rule`, and in `later` what this
 //!   version accepts but doesn't carry out yet; `lint` looks at the whole;
+//! - `trials` reads the tests and `trial_event` their events;
 //! - [`json_schema()`] is the same for editors;
 //! - `schemas` knows what the events have, `typing` checks conditions against it, `variables` templates;
 //! - [`problem`] shows what is wrong, [`codes`] explains it.
@@ -28,6 +29,8 @@ mod schemas;
 mod secrets;
 mod server;
 mod sources;
+mod trial_event;
+mod trials;
 mod typing;
 mod variables;
 
@@ -40,6 +43,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::rules::trial::Trial;
 use crate::rules::{Rules, provider, source};
 use crate::secret::Secret;
 
@@ -50,6 +54,25 @@ pub struct Settings {
     pub server: Server,
     /// `[journal]`.
     pub journal: crate::journal::Options,
+    /// `[reload]`.
+    pub reload: Reload,
+}
+
+/// `[reload]`: when a new configuration is taken. What a file says is about that file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// Its tests must pass, else the old one stays. Default false.
+    pub needs_tests: bool,
+}
+
+/// The tests of a configuration.
+#[derive(Debug, Default)]
+pub struct Trials {
+    /// Those that can be run.
+    pub cases: Vec<Trial>,
+    /// What is wrong with the others. It doesn't keep a configuration from being served, where the events of tests
+    /// need not be; `check` and `test` call it an error.
+    pub problems: Vec<Problem>,
 }
 
 /// `[server]`: where to listen, and the limits of what comes in.
@@ -97,6 +120,17 @@ pub struct Loaded {
     pub rules: Arc<Rules>,
     /// What is suspicious but no error.
     pub warnings: Vec<Problem>,
+    /// Its tests, for `test` and for reloads that ask for them.
+    pub trials: Trials,
+}
+
+impl Loaded {
+    /// The warnings and what is wrong with the tests, in the order of files and places.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut all = [self.warnings.clone(), self.trials.problems.clone()].concat();
+        problem::sort(&mut all);
+        all
+    }
 }
 
 /// One thing that is wrong, and where.
@@ -158,10 +192,14 @@ pub fn load_in(
     });
     problem::sort(&mut problems);
     match compiled {
-        Some((settings, rules)) if !problems.iter().any(Problem::is_error) => {
-            Ok(Loaded { settings, rules: Arc::new(rules), warnings: problems })
+        Some((settings, rules, trials)) if !problems.iter().any(Problem::is_error) => {
+            Ok(Loaded { settings, rules: Arc::new(rules), warnings: problems, trials })
         }
-        _ => Err(problems),
+        compiled => {
+            problems.extend(compiled.into_iter().flat_map(|(_, _, trials)| trials.problems));
+            problem::sort(&mut problems);
+            Err(problems)
+        }
     }
 }
 
@@ -177,7 +215,7 @@ pub fn load_kept(kept: &str, config: Option<&Path>) -> Result<Rules, Vec<Problem
     let folder = files.folder.clone();
     let resolver =
         secrets::Resolver { environment: &Environment::Process, mode: Secrets::Shown, folder };
-    let (_, rules) = compile::compile(&files, &resolver, &mut problems);
+    let (_, rules, _) = compile::compile(&files, &resolver, &mut problems);
     if problems.iter().any(Problem::is_error) { Err(problems) } else { Ok(rules) }
 }
 

@@ -15,6 +15,7 @@ pub mod retry;
 pub mod rule;
 pub mod source;
 pub mod template;
+pub mod trial;
 
 use crate::event::Event;
 
