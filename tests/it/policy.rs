@@ -58,22 +58,6 @@ fn what_is_given_up_goes_to_the_fallback_at_once() {
 }
 
 #[test]
-fn destinations_that_stand_in_for_each_other_end() {
-    let hook = Receiver::answering(Reply::status(400, "no"));
-    let url = hook.url("/hook");
-    let rules = format!(
-        "[destinations.a]\nprovider = \"webhook\"\nurl = \"{url}\"\nfallback = \"b\"\n\
-         [destinations.b]\nprovider = \"webhook\"\nurl = \"{url}\"\nfallback = \"a\"\n\
-         [[rules]]\nname = \"everything\"\nto = [\"a\"]\n"
-    );
-    let bridge = Bridge::with_rules(&rules).start();
-    bridge.accepts(call("evt-1").to_string());
-    bridge.settled("b", "gave_up");
-    assert_eq!(bridge.notification_rows().len(), 2);
-    assert_eq!(hook.so_far().len(), 2);
-}
-
-#[test]
 fn a_fallback_takes_over_what_waits_when_a_destination_has_failed_for_long() {
     let (hook, backup) = (Receiver::answering(Reply::status(500, "oops")), Receiver::start());
     let settings = format!("fallback = {{ to = \"backup\", after = \"300ms\" }}\n{FAST}");
