@@ -19,7 +19,8 @@ pub struct Event {
     pub time: Option<Timestamp>,
     /// When it arrived here.
     pub received: Timestamp,
-    /// The body, byte for byte as received. Valid UTF-8 and one JSON object no deeper than 127 levels.
+    /// The body, byte for byte as received; of a form the JSON object of its fields. Valid UTF-8 and one JSON object no
+    /// deeper than 127 levels.
     pub body: Bytes,
 }
 

@@ -28,11 +28,12 @@ const SAME_LAYER: [(&str, &str); 6] = [
 ];
 
 /// Outside crates and the only places (path prefixes below `src`) that may name them.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
     ("reqwest", &["pipeline/send", "rules/provider", "cli/"]),
     ("handlebars", &["rules/template"]),
     ("toml", &["config/", "rules/provider", "rules/source", "cli/"]),
     ("rusqlite", &["journal/sqlite"]),
+    ("ring", &["rules/source/signature"]),
     ("lettre", &["pipeline/smtp", "rules/provider"]),
     ("hmac", &["rules/source", "rules/provider", "secret"]),
     ("regex", &["rules/"]),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hookbell::rules::condition::{Condition, Truth};
 use hookbell::rules::fields::Fields;
 use hookbell::rules::rule::DATA_KEY;
-use hookbell::rules::source::{Arrival, Definition, Source, SourceSettings};
+use hookbell::rules::source::{Arrival, Definition, Source, SourceSettings, Verified};
 use hyper::HeaderMap;
 use hyper::body::Bytes;
 
@@ -16,7 +16,7 @@ thread_local! {
     static SOURCE: Source = {
         let text = "name = 'open'\nsignature = 'none'\n[envelope]\nid = 'id'\ntype = 'event'\ndata = 'data'\n";
         let definition = Arc::new(Definition::parse(text).expect("a sound definition"));
-        let settings = SourceSettings { secrets: Vec::new(), natural_keys: true };
+        let settings = SourceSettings::default();
         Source::compile("open", definition, settings).expect("a sound source")
     };
 }
@@ -30,8 +30,10 @@ libfuzzer_sys::fuzz_target!(|input: &str| {
         body: Bytes::copy_from_slice(body.as_bytes()),
         received: jiff::Timestamp::UNIX_EPOCH,
     };
-    let Ok(verified) = SOURCE.with(|source| source.verify(arrival)) else { return };
-    let values = fields.read(&verified.event, Some(DATA_KEY));
+    let Ok(Verified::Event(event, _)) = SOURCE.with(|source| source.verify(arrival)) else {
+        return;
+    };
+    let values = fields.read(&event, Some(DATA_KEY));
     let truth = condition.eval(&values);
     assert_eq!(condition.trace(&values).value, truth);
     let unknown = condition.unknown_fields(&values);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use hookbell::rules::source::{Arrival, Definition, Source, SourceSettings};
+use hookbell::rules::source::{Arrival, Definition, Outgoing, Source, SourceSettings};
 use hookbell::secret::Secret;
 use hyper::HeaderMap;
 use hyper::body::Bytes;
@@ -25,7 +25,7 @@ thread_local! {
             );
             let definition = Arc::new(Definition::parse(&text).expect("a sound definition"));
             let secrets = vec![Secret::new("one secret"), Secret::new("another secret")];
-            let settings = SourceSettings { secrets, natural_keys: true };
+            let settings = SourceSettings { secrets, ..SourceSettings::default() };
             Source::compile("x", definition, settings).expect("a sound source")
         })
         .collect();
@@ -37,8 +37,10 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let body = body.get(1..).unwrap_or_default();
     SOURCES.with(|sources| {
         for (source, (_, encoding, prefix)) in sources.iter().zip(SCHEMES) {
-            let (_, right) =
-                source.sign(body, jiff::Timestamp::UNIX_EPOCH).pop().expect("a signature");
+            let now = jiff::Timestamp::UNIX_EPOCH;
+            let out = Outgoing { now, unique: "msg_1", kind: None, private_key: None };
+            let signed = source.sign(body, out).expect("a secret that signs").pop();
+            let (_, right) = signed.expect("a signature");
             let value = match value {
                 [b'=', rest @ ..] => [right.as_bytes(), rest].concat(),
                 value => value.to_vec(),

@@ -172,7 +172,8 @@ impl Demo<'_> {
         let envelope: Envelope = serde_json::from_str(sample.text).context("a sample event")?;
         let posted = Clock::system().now();
         let began = Instant::now();
-        let reply = emit::post(&self.hook(), self.source, sample.text.into()).await?;
+        let event = emit::Event { body: sample.text.into(), kind: None, key: None };
+        let reply = emit::post(&self.hook(), self.source, event).await?;
         let durable = began.elapsed();
         let reply = reply.map_err(|why| anyhow!("the demo's own bridge does not answer: {why}"))?;
         let mut told = Told {

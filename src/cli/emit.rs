@@ -13,12 +13,13 @@ use crate::clock::Clock;
 use crate::config::{self, Loaded, Secrets};
 use crate::pipeline::send;
 use crate::rules::Rules;
-use crate::rules::source::Source;
+use crate::rules::source::{Outgoing, Source};
+use crate::secret::Secret;
 
 /// The options of `emit`.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
-    /// The event, posted byte for byte; `-` reads standard input [default: a sample with an id of its own]
+    /// The event, posted byte for byte; `-` reads standard input [default: the source's sample, with an id of its own]
     #[arg(value_name = "EVENT.json")]
     event: Option<PathBuf>,
     /// Where to post it [default: the configuration's `server.listen`, /hooks/SOURCE]
@@ -27,6 +28,12 @@ pub(super) struct Args {
     /// As which source to sign it [default: the only one]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// The event's type, for a source that says it in a header (GitHub, Shopify)
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// A file with the sender's private key (`whsk_…`), for a source whose `secret` is only the public one
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Sign with the stand-ins that `hookbell demo` uses for secrets that aren't set
     #[arg(long)]
     demo: bool,
@@ -53,12 +60,13 @@ pub(super) fn run(config: &Config, args: &Args) -> Result<Answer, Failure> {
     let loaded = loaded.map_err(Failure::Problems)?;
     let source = source(&loaded.rules, args.source.as_deref())?;
     let body = body(args.event.as_deref(), source)?;
+    let event = Event { kind: kind(args, source)?, key: key(args, source)?, body };
     let to = match &args.to {
         Some(url) => url.clone(),
         None => default_url(&loaded, source)?,
     };
     let reply = block_on(async {
-        post(&to, source, body).await?.map_err(|why| {
+        post(&to, source, event).await?.map_err(|why| {
             Failure::Unreachable(format!(
                 "can't reach {} ({why}): is a bridge running there?",
                 shown(&to)
@@ -76,17 +84,73 @@ pub(super) fn run(config: &Config, args: &Args) -> Result<Answer, Failure> {
     Ok(Answer::yes_if((200..300).contains(&reply.status)))
 }
 
-/// Signs `body` as `source` does and posts it to `url`. The inner error says why there is no answer.
+/// What is posted.
+pub(super) struct Event {
+    pub(super) body: Vec<u8>,
+    /// Its type, where the body doesn't say it.
+    pub(super) kind: Option<String>,
+    /// The sender's private key, where it takes one.
+    pub(super) key: Option<Secret>,
+}
+
+/// Signs `event` as `source` does and posts it to `url`. The inner error says why there is no answer.
 pub(super) async fn post(
     url: &str,
     source: &Source,
-    body: Vec<u8>,
+    event: Event,
 ) -> Result<Result<Reply, String>, Failure> {
-    let mut request = send::client()?.post(url).header("content-type", "application/json");
-    for (name, value) in source.sign(&body, Clock::system().now()) {
+    let unique = format!("msg_{}", sample::unique());
+    let out = Outgoing {
+        now: Clock::system().now(),
+        unique: &unique,
+        kind: event.kind.as_deref(),
+        private_key: event.key.as_ref(),
+    };
+    let signed = source.sign(&event.body, out).map_err(|why| Failure::No(anyhow!(why)))?;
+    let mut request = send::client()?.post(url).header("content-type", source.content_type());
+    for (name, value) in signed {
         request = request.header(name, value);
     }
-    Ok(exchange(request.body(body)).await)
+    Ok(exchange(request.body(event.body)).await)
+}
+
+/// The type that goes into a header, if the source has such a header.
+fn kind(args: &Args, source: &Source) -> Result<Option<String>, Failure> {
+    let Some(header) = source.type_header() else {
+        return match args.kind {
+            Some(_) => Err(Failure::Usage(format!(
+                "a `{}` says the type in the body: leave out --type",
+                source.definition.name
+            ))),
+            None => Ok(None),
+        };
+    };
+    let sample = source.definition.sample.as_ref().filter(|_| args.event.is_none());
+    let kind = args.kind.clone().or_else(|| sample?.kind.clone());
+    kind.map(Some).ok_or_else(|| {
+        let name = &source.definition.name;
+        Failure::Usage(format!("a `{name}` says the type in `{header}`: --type TYPE"))
+    })
+}
+
+/// The sender's private key, if the source signs with one.
+fn key(args: &Args, source: &Source) -> Result<Option<Secret>, Failure> {
+    match (&args.key, source.needs_private_key()) {
+        (Some(path), true) => {
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("can't read the key {}", path.display()))?;
+            Ok(Some(Secret::new(text)))
+        }
+        (None, true) => Err(Failure::Usage(format!(
+            "source `{}` has the sender's public key only: to sign, name a file with the private one by --key FILE",
+            source.name
+        ))),
+        (Some(_), false) => Err(Failure::Usage(format!(
+            "source `{}` signs with its `secret`: leave out --key",
+            source.name
+        ))),
+        (None, false) => Ok(None),
+    }
 }
 
 pub(super) fn source<'r>(rules: &'r Rules, wanted: Option<&str>) -> Result<&'r Source, Failure> {
@@ -118,10 +182,13 @@ fn body(event: Option<&Path>, source: &Source) -> Result<Vec<u8>, Failure> {
             Ok(read.with_context(|| format!("can't read the event {}", path.display()))?)
         }
         None if source.definition.name == sample::KIND => Ok(sample::fresh().into_bytes()),
-        None => Err(Failure::Usage(format!(
-            "there is no sample event of a `{}` source: name a file",
-            source.definition.name
-        ))),
+        None => match &source.definition.sample {
+            Some(sample) => Ok(sample.body.replace("{unique}", &sample::unique()).into_bytes()),
+            None => Err(Failure::Usage(format!(
+                "there is no sample event of a `{}` source: name a file",
+                source.definition.name
+            ))),
+        },
     }
 }
 

@@ -10,7 +10,6 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use hyper::HeaderMap;
 use hyper::body::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::client::{Api, Reach, read};
@@ -150,16 +149,12 @@ fn one_source<'r>(rules: &'r Rules, wanted: Option<&str>) -> Result<&'r Source, 
 
 /// An event that came as a file: it is read exactly as if its source had posted it.
 fn from_body(source: &Source, body: Vec<u8>) -> Result<Sample, Failure> {
-    let now = Clock::system().now();
-    let header = |(name, value): (String, String)| {
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(&value).ok()?))
-    };
-    let headers: HeaderMap = source.sign(&body, now).into_iter().filter_map(header).collect();
-    let arrival = Arrival { headers: &headers, body: Bytes::from(body), received: now };
-    let event = source.verify(arrival).map_err(|refusal| {
+    let headers = HeaderMap::new();
+    let received = Clock::system().now();
+    let arrival = Arrival { headers: &headers, body: Bytes::from(body), received };
+    let event = source.unverified(arrival).map_err(|refusal| {
         anyhow!("source `{}` would refuse this event: {}", source.name, refusal.message)
     })?;
-    let event = event.event;
     Ok(Sample {
         title: format!("{} of source {}", event.id, source.name),
         data: data(serde_json::from_str(event.text()).map_err(anyhow::Error::from)?),

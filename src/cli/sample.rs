@@ -33,9 +33,14 @@ pub(crate) const CALLS: [Sample; 3] = [
     },
 ];
 
+/// Letters and digits that are others each time.
+pub(crate) fn unique() -> String {
+    Uuid::from_u128(fastrand::u128(..)).simple().to_string()
+}
+
 /// The documented event with an id and a `callId` of its own, so that it is no duplicate of anything.
 pub(crate) fn fresh() -> String {
-    let unique = Uuid::from_u128(fastrand::u128(..)).simple().to_string();
+    let unique = unique();
     let [id, call] = DOCUMENTED_IDS;
     DOCUMENTED.replace(id, &format!("evt-{unique}")).replace(call, &format!("clx-{unique}"))
 }

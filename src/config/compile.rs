@@ -60,7 +60,8 @@ pub(super) fn compile(
         journal: server::journal(&mut root, resolver),
         reload: trials::reload(&mut root),
     };
-    let (declared_sources, sources) = sources::sources(&mut root, &own_sources, resolver);
+    let listen = settings.server.listen;
+    let (declared_sources, sources) = sources::sources(&mut root, &own_sources, resolver, listen);
     let declared = destinations::destinations(&mut root, &own_providers, resolver);
     let schedules = later::schedules(&mut root);
     let world = World {
@@ -247,7 +248,11 @@ pub(super) fn definitions(
     for file in source_files {
         match source::Definition::parse(&file.text) {
             Ok(d) => sources.extend(named(file, d.name.clone(), d, problems)),
-            Err(e) => problems.push(definition_problem(file, e.message, e.span)),
+            Err(all) => problems.extend(all.into_iter().map(|e| {
+                let mut problem = definition_problem(file, e.message, e.span);
+                problem.hint = e.hint;
+                problem
+            })),
         }
     }
     let mut providers = Vec::new();

@@ -12,7 +12,6 @@ use serde_json::{Map, Value, json};
 use super::Definitions;
 use super::keys::{self, Key, Section, Shape};
 use crate::rules::provider::{Kind, SettingDefinition};
-use crate::rules::source::Signature;
 
 /// A duration as [`super::quantity::parse_duration`] reads it.
 const DURATION: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
@@ -137,8 +136,11 @@ fn source(
 ) -> Value {
     let mut properties = properties(section, definitions);
     properties.insert(by.name.to_owned(), constant(&definition.name, &definition.title));
-    if definition.signature == Signature::None {
+    if definition.signature.is_none() {
         properties.remove("secret");
+    }
+    if !definition.signs_url() {
+        properties.remove("url");
     }
     named(object(properties, vec![by.name]), &definition.title)
 }

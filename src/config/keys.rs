@@ -168,6 +168,7 @@ pub(super) static SOURCE: Section = Section {
     keys: &[
         key("kind", Shape::Kind, "What kind of sender it is. `hookbell sources` lists them.").required(),
         key("secret", Shape::Texts, "The secret that it signs with, such as \"${REPLICER_SIGNING_SECRET}\". While you rotate: a list of both."),
+        key("url", Shape::Text, "The URL exactly as it is entered at the sender, where the sender signs it (Twilio)."),
         key("natural_keys", Shape::Boolean, "Whether the same thing under another id (such as one call that ended) is the same event.")
             .default("true"),
     ],

@@ -1,5 +1,6 @@
 //! The event of a test: a file or a table, changed where the test says so, and read as its source would.
 
+use hyper::HeaderMap;
 use hyper::body::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value as Json};
@@ -10,7 +11,7 @@ use super::reader::{Table, Value, nearest};
 use crate::event::Event;
 use crate::rules::condition;
 use crate::rules::fields::Step;
-use crate::rules::source::Source;
+use crate::rules::source::{Arrival, Source};
 
 /// What a test changes of its event.
 pub(super) struct Changes<'a> {
@@ -44,10 +45,10 @@ pub(super) fn read(
         Some(at) => Some(at?),
         None => None,
     };
-    let verified = source?.unverified(Bytes::from(body), Timestamp::UNIX_EPOCH);
-    match verified {
-        Ok(verified) => {
-            let mut event = verified.event;
+    let (headers, body) = (HeaderMap::new(), Bytes::from(body));
+    let arrival = Arrival { headers: &headers, body, received: Timestamp::UNIX_EPOCH };
+    match source?.unverified(arrival) {
+        Ok(mut event) => {
             // Without a moment of its own a test is about that of its event, and so never about today.
             event.received = at.or(event.time).unwrap_or(event.received);
             Some(event)

@@ -130,14 +130,19 @@ fn here(config: &Config, args: &Args, body: Vec<u8>) -> Result<(Explanation, Str
     let source = emit::source(rules, args.source.as_deref())?;
     let body = Bytes::from(body);
     let at = args.at.unwrap_or_else(|| Clock::system().now());
-    let event = source.unverified(body.clone(), at).map_err(|refusal| {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &args.headers {
+        headers.append(name.clone(), value.clone());
+    }
+    let arrival = Arrival { headers: &headers, body, received: at };
+    let event = source.unverified(arrival.clone()).map_err(|refusal| {
         let words = terminal::line(&refusal.message);
         Failure::No(anyhow!("source \"{}\" would answer {}: {words}", source.name, refusal.status))
     })?;
     let ask = Ask { at, only: args.rule.as_deref(), used: Used::Now, caused: &[] };
-    let mut explanation = rules.explain(&event.event, ask);
+    let mut explanation = rules.explain(&event, ask);
     if !args.headers.is_empty() {
-        explanation.signature = Some(signed(source, &args.headers, body, at));
+        explanation.signature = Some(signed(source, arrival));
     }
     Ok((explanation, name))
 }
@@ -164,22 +169,13 @@ fn tell_unset(loaded: &Loaded) {
     }
 }
 
-fn signed(
-    source: &Source,
-    headers: &[(HeaderName, HeaderValue)],
-    body: Bytes,
-    received: Timestamp,
-) -> Signed {
+fn signed(source: &Source, arrival: Arrival<'_>) -> Signed {
     if config::signs_with_stand_in(source) {
         let reason =
             format!("can't be checked: the secret of source \"{}\" isn't set here", source.name);
         return Signed { verified: None, reason };
     }
-    let mut all = HeaderMap::new();
-    for (name, value) in headers {
-        all.append(name.clone(), value.clone());
-    }
-    match source.verify(Arrival { headers: &all, body, received }) {
+    match source.verify(arrival) {
         Ok(_) => Signed { verified: Some(true), reason: "right".to_owned() },
         Err(refusal) => {
             let why = match refusal.reason {

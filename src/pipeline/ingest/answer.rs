@@ -84,6 +84,11 @@ pub(super) fn received(id: &str, duplicate: bool) -> Response<Full<Bytes>> {
     json(StatusCode::OK, format!("{{\"received\":true,\"id\":{}{known}}}", json_text(id)))
 }
 
+/// The answer to a sender that asks whether this is the right place.
+pub(super) fn challenged(answer: String) -> Response<Full<Bytes>> {
+    json(StatusCode::OK, answer)
+}
+
 fn json(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = status;

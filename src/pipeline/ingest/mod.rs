@@ -17,11 +17,11 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use self::answer::{Refused, received};
+use self::answer::{Refused, challenged, received};
 use self::refusal_log::RefusalLog;
 use crate::clock::Clock;
 use crate::journal::{Accepted, Duplicate, Journal, JournalError, NewEvent};
-use crate::rules::source::Arrival;
+use crate::rules::source::{Arrival, Source, Verified};
 use crate::rules::{Decision, Rules};
 use crate::telemetry::Metrics;
 
@@ -105,7 +105,7 @@ impl Ingest {
         B: Body<Data = Bytes>,
     {
         let known = rules.source(source_name(parts)?);
-        screen(parts, &self.limits)
+        screen(parts, &self.limits, known.is_some_and(Source::takes_forms))
             .map_err(|refused| refused.of(known.map_or("", |source| &source.name)))?;
         let source = known.ok_or_else(Refused::not_found)?;
         let at = |refused: Refused<'static>| refused.of(&source.name);
@@ -124,16 +124,15 @@ impl Ingest {
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
             at(Refused::new(status, refusal.reason, refusal.message))
         })?;
-        let decision = rules.decide(&verified.event);
+        let (event, natural_keys) = match verified {
+            Verified::Event(event, natural_keys) => (event, natural_keys),
+            Verified::Challenge(answer) => return Ok(challenged(answer)),
+        };
+        let decision = rules.decide(&event);
         self.count_unknown(&decision);
         let matched = matched_rules(&decision);
-        let id = verified.event.id.clone();
-        let new = NewEvent {
-            event: verified.event,
-            natural_keys: verified.natural_keys,
-            decision,
-            rules: Arc::clone(&rules.version),
-        };
+        let id = event.id.clone();
+        let new = NewEvent { event, natural_keys, decision, rules: Arc::clone(&rules.version) };
         // If this wait ends first, the commit may still happen; the sender's repetition is a duplicate then.
         let accepted = timeout(ACCEPT_TIMEOUT, self.journal.accept(new))
             .await
@@ -195,8 +194,8 @@ fn source_name(parts: &Parts) -> Result<&str, Refused<'static>> {
     name.filter(|name| !name.is_empty() && !name.contains('/')).ok_or_else(Refused::not_found)
 }
 
-/// Checks what can be checked before a byte of the body is read.
-fn screen(parts: &Parts, limits: &Limits) -> Result<(), Refused<'static>> {
+/// Checks what can be checked before a byte of the body is read. `forms`: whether the source takes forms, not JSON.
+fn screen(parts: &Parts, limits: &Limits, forms: bool) -> Result<(), Refused<'static>> {
     if parts.method != Method::POST {
         return Err(Refused::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -206,7 +205,13 @@ fn screen(parts: &Parts, limits: &Limits) -> Result<(), Refused<'static>> {
     }
     let unsupported =
         |reason, message| Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason, message));
-    if !parts.headers.get_all(header::CONTENT_TYPE).iter().all(is_json) {
+    let mut types = parts.headers.get_all(header::CONTENT_TYPE).iter();
+    if forms {
+        if !types.all(is_form) {
+            let message = "`Content-Type` must be `application/x-www-form-urlencoded`";
+            return unsupported("not_form_type", message);
+        }
+    } else if !types.all(is_json) {
         return unsupported("not_json_type", "`Content-Type` must be `application/json`");
     }
     if !parts.headers.get_all(header::CONTENT_ENCODING).iter().all(is_identity) {
@@ -235,6 +240,12 @@ fn is_json(value: &HeaderValue) -> bool {
         let suffix = subtype.rsplit('+').next().unwrap_or_default();
         kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
     })
+}
+
+/// `application/x-www-form-urlencoded`, with any parameters.
+fn is_form(value: &HeaderValue) -> bool {
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 fn is_identity(value: &HeaderValue) -> bool {

@@ -20,6 +20,7 @@ fn parts(method: &str, uri: &str, headers: &[(&'static str, &str)]) -> Parts {
 #[test]
 fn a_head_is_screened_before_its_body() {
     const JSON: (&str, &str) = ("content-type", "application/json");
+    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
     type Case<'c> = (&'c str, &'c str, &'c [(&'static str, &'c str)], Result<&'c str, u16>);
     let cases: &[Case<'_>] = &[
         ("POST", "/hooks/replicer", &[JSON, ("content-length", "100")], Ok("replicer")),
@@ -48,6 +49,16 @@ fn a_head_is_screened_before_its_body() {
         ("POST", "/hooks/a", &[("content-type", "")], Err(415)),
         ("POST", "/hooks/a", &[("content-type", "application/x-www-form-urlencoded")], Err(415)),
         ("POST", "/hooks/a", &[JSON, ("content-type", "text/plain")], Err(415)),
+        ("POST", "/hooks/form", &[FORM], Ok("form")),
+        (
+            "POST",
+            "/hooks/form",
+            &[("content-type", "Application/x-www-form-urlencoded;charset=x")],
+            Ok("form"),
+        ),
+        ("POST", "/hooks/form", &[], Ok("form")),
+        ("POST", "/hooks/form", &[JSON], Err(415)),
+        ("POST", "/hooks/form", &[("content-type", "multipart/form-data")], Err(415)),
         ("POST", "/hooks/a", &[JSON, ("content-encoding", "gzip")], Err(415)),
         ("POST", "/hooks/a", &[JSON, ("content-encoding", "identity, gzip")], Err(415)),
         ("POST", "/hooks/a", &[JSON, ("content-length", "101")], Err(413)),
@@ -58,7 +69,7 @@ fn a_head_is_screened_before_its_body() {
         let parts = parts(method, uri, headers);
         let name = source_name(&parts);
         let got = name
-            .and_then(|name| screen(&parts, &LIMITS).map(|()| name))
+            .and_then(|name| screen(&parts, &LIMITS, name == "form").map(|()| name))
             .map_err(|refused| refused.status.as_u16());
         assert_eq!(got, *expected, "{method} {uri} {headers:?}");
     }
@@ -127,7 +138,7 @@ async fn answers_are_json_and_say_what_to_do() {
     assert_eq!(text(refused).await, r#"{"error":"the body is larger than 100 bytes"}"#);
 
     let parts = parts("GET", "/hooks/a", &[]);
-    assert_eq!(screen(&parts, &LIMITS).unwrap_err().answer().headers()["allow"], "POST");
+    assert_eq!(screen(&parts, &LIMITS, false).unwrap_err().answer().headers()["allow"], "POST");
 
     for error in [
         JournalError::Overloaded(9),

@@ -1,19 +1,17 @@
-//! Source definitions as data: the typed form of `sources/*.toml`, and those that are built in.
+//! Source definitions as data: the typed form of `sources/*.toml`. `docs/sources.md` tells people what the keys mean.
 //!
 //! A definition that [`Definition::parse`] returned is sound in itself. What needs secrets or a name is
 //! [`super::Source::compile`]'s.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 
 use serde::Deserialize;
 
-use super::signature;
-
-/// The definitions in the binary: their names and texts.
-pub const BUILT_IN: &[(&str, &str)] =
-    &[("replicer", include_str!("../../../sources/replicer.toml"))];
+use super::fault::{DefinitionError, Fault};
+use super::place::{Place, Places, TimePlace};
+use super::scheme::Signature;
+use super::{envelope, signature};
 
 /// A source definition (`sources/NAME.toml`): how a kind of sender signs and what its events look like.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,88 +25,76 @@ pub struct Definition {
     /// Where the facts come from, for example the URL of the sender's documentation.
     #[serde(default)]
     pub docs: Option<String>,
+    /// How its bodies are written.
+    #[serde(default)]
+    pub body: BodyFormat,
     /// How it signs. There is no default: a definition without signatures has to say `signature = "none"`.
     pub signature: Signature,
-    /// Where id, type, time and data stand in the body.
+    /// Where id, type, time and data stand.
     pub envelope: Envelope,
+    /// The event that it sends to see whether this is the right place, and how that is answered.
+    #[serde(default)]
+    pub challenge: Option<Challenge>,
     /// The headers that it sends beside the signature, for `emit` and `demo`; they decide nothing when they come in.
-    /// `{type}`, `{id}` and `{unix}` (seconds) are filled in.
+    /// `{type}`, `{id}`, `{unix}` (seconds) and `{unique}` are filled in.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// An event as it comes, for `emit` without a file.
+    #[serde(default)]
+    pub sample: Option<Sample>,
     /// The event types that are known, by name. Others are accepted all the same.
     #[serde(default)]
     pub types: BTreeMap<String, EventType>,
 }
 
-/// How a kind of sender signs.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+/// How a body is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Signature {
-    /// Not at all: whoever reaches the listener may send.
-    None,
-    /// With a keyed hash over what it sends.
-    Hmac(Hmac),
+pub enum BodyFormat {
+    /// A JSON object.
+    #[default]
+    Json,
+    /// `application/x-www-form-urlencoded`. The event is a JSON object of its fields.
+    Form,
 }
 
-/// A keyed hash in one header.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Hmac {
-    /// The hash.
-    pub algorithm: Algorithm,
-    /// How its bytes are written.
-    pub encoding: Encoding,
-    /// The header that holds it. It must come exactly once.
-    pub header: String,
-    /// What stands before it in the header, for example `sha256=`; it is required then.
-    #[serde(default)]
-    pub prefix: String,
-    /// What is signed: text in which `{body}` stands for the raw bytes.
-    #[serde(default = "whole_body")]
-    pub content: String,
-}
-
-fn whole_body() -> String {
-    "{body}".to_owned()
-}
-
-/// The hash below an HMAC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Algorithm {
-    /// 20 bytes. Old, yet sound as an HMAC; for senders that know nothing else.
-    Sha1,
-    /// 32 bytes.
-    Sha256,
-    /// 64 bytes.
-    Sha512,
-}
-
-/// How the bytes of a signature are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoding {
-    /// Two digits a byte; upper case is read as well as lower case.
-    Hex,
-    /// The standard alphabet with padding.
-    Base64,
-}
-
-/// Where things stand in the body: names joined by dots, such as `data.id`.
+/// Where things stand.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
     /// The sender's id of the event.
-    pub id: String,
+    pub id: Places,
     /// The event's type.
     #[serde(rename = "type")]
-    pub kind: String,
-    /// When it happened, RFC 3339.
+    pub kind: Places,
+    /// When it happened.
     #[serde(default)]
-    pub time: Option<String>,
+    pub time: Option<TimePlace>,
     /// The object whose fields rules and templates see directly; none for the whole body.
     #[serde(default)]
     pub data: Option<String>,
+}
+
+/// An event that asks whether this is the right place. It is answered and not kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Challenge {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The path of the text that is sent back, as a JSON object with the path's last name.
+    pub answer: String,
+}
+
+/// An event as it comes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Its type, where the body doesn't say it.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// The body; `{unique}` stands for letters and digits that are others each time.
+    pub body: String,
 }
 
 /// What is known of one event type.
@@ -121,6 +107,10 @@ pub struct EventType {
     /// The fields that together make two events the same one whatever their ids; empty if there are none.
     #[serde(default)]
     pub natural_key: Vec<String>,
+    /// Paths that the body of such an event has. Where the type stands in a header that isn't signed, the signed body
+    /// has to fit it.
+    #[serde(default)]
+    pub needs: Vec<String>,
     /// The fields of `data`, by name; empty if unknown.
     #[serde(default)]
     pub fields: BTreeMap<String, Field>,
@@ -178,27 +168,22 @@ impl fmt::Display for FieldType {
     }
 }
 
-/// Why a text is no source definition.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct DefinitionError {
-    /// What is wrong; lower case, no full stop.
-    pub message: String,
-    /// The bytes of the text that are meant; none when it concerns the whole.
-    pub span: Option<Range<usize>>,
-}
-
 impl Definition {
     /// Reads a definition from TOML.
     ///
     /// # Errors
     ///
-    /// The text is no TOML, has unknown or missing keys, or contradicts itself.
-    pub fn parse(text: &str) -> Result<Self, DefinitionError> {
-        let definition: Self = toml::from_str(text)
-            .map_err(|e| DefinitionError { message: e.message().to_owned(), span: e.span() })?;
-        definition.check().map_err(|message| DefinitionError { message, span: None })?;
-        Ok(definition)
+    /// The text is no TOML, has unknown or missing keys, or contradicts itself: everything that is wrong with it, as
+    /// far as it could be read.
+    pub fn parse(text: &str) -> Result<Self, Vec<DefinitionError>> {
+        let definition: Self = toml::from_str(text).map_err(|e| {
+            vec![DefinitionError { message: e.message().to_owned(), span: e.span(), hint: None }]
+        })?;
+        let faults = definition.check();
+        if faults.is_empty() {
+            return Ok(definition);
+        }
+        Err(faults.into_iter().map(|fault| fault.locate(text)).collect())
     }
 
     /// What is known of the type `kind`, if anything.
@@ -206,25 +191,116 @@ impl Definition {
         self.types.get(kind)
     }
 
-    fn check(&self) -> Result<(), String> {
-        if let Signature::Hmac(hmac) = &self.signature {
-            signature::Scheme::check(hmac)?;
+    /// Whether it signs the URL that it posts to, which the receiver has to know then.
+    pub fn signs_url(&self) -> bool {
+        self.signature.keyed().any(|(_, keyed)| keyed.content.contains("{url}"))
+    }
+
+    fn check(&self) -> Vec<Fault> {
+        let mut faults = signature::check(&self.signature, self.body);
+        self.check_places(&mut faults);
+        if let Err(fault) = envelope::Reader::compile(self) {
+            faults.push(fault);
         }
-        super::envelope::Reader::compile(self)?;
-        for name in self.headers.keys() {
-            hyper::header::HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| format!("`{name}` is no name of a header"))?;
+        for (name, template) in &self.headers {
+            if hyper::header::HeaderName::from_bytes(name.as_bytes()).is_err() {
+                let message = format!("`{name}` is no name of a header");
+                faults.push(Fault::new(&["headers", name], message));
+            }
+            let mut rest = template.clone();
+            for known in ["{type}", "{id}", "{unix}", "{unique}"] {
+                rest = rest.replace(known, "");
+            }
+            if rest.contains(['{', '}']) {
+                let message = "only `{type}`, `{id}`, `{unix}` and `{unique}` are filled in here";
+                faults.push(Fault::new(&["headers", name], message));
+            }
         }
         for (kind, event_type) in &self.types {
             for (name, field) in &event_type.fields {
                 if !field.values.is_empty() && field.kind != FieldType::String {
-                    return Err(format!(
+                    let message = format!(
                         "`{name}` of `{kind}` lists `values`, which only a string can have"
-                    ));
+                    );
+                    faults.push(Fault::new(&["types", kind, "fields", name, "values"], message));
                 }
             }
         }
-        Ok(())
+        faults
+    }
+
+    /// Only what the signature covers may decide; a definition that wants it otherwise has to say why.
+    fn check_places(&self, faults: &mut Vec<Fault>) {
+        let signed: Vec<&str> =
+            self.signature.keyed().filter_map(|(_, k)| Some(&*k.id.as_ref()?.header)).collect();
+        for (key, places) in [("id", &self.envelope.id), ("type", &self.envelope.kind)] {
+            let last = places.0.len().saturating_sub(1);
+            if places.0.is_empty() {
+                faults.push(Fault::new(&["envelope", key], format!("`{key}` has no place at all")));
+            }
+            for (i, place) in places.0.iter().enumerate() {
+                let index = i.to_string();
+                let at = ["envelope", key, &index];
+                match place {
+                    Place::Header { name, .. }
+                        if hyper::header::HeaderName::from_bytes(name.as_bytes()).is_err() =>
+                    {
+                        faults.push(Fault::new(&at, format!("`{name}` is no name of a header")));
+                    }
+                    Place::Header { name, unsigned } => {
+                        let covered = signed.iter().any(|s| s.eq_ignore_ascii_case(name));
+                        faults.extend(header_fault(&at, key, name, unsigned.as_deref(), covered));
+                    }
+                    Place::HashOfBody | Place::Text(_) if i < last => {
+                        let message =
+                            "what stands behind this is never looked at: it always holds something";
+                        faults.push(Fault::new(&at, message).hint("make it the last one"));
+                    }
+                    Place::HashOfBody if key == "type" => {
+                        let message = "a hash is an id, not a type: no rule could name it";
+                        faults.push(Fault::new(&at, message).hint("write { text = \"…\" }"));
+                    }
+                    Place::Text(_) if key == "id" => {
+                        let message = "one id for all events would make every event but the first a duplicate";
+                        faults.push(Fault::new(&at, message).hint("write { hash = \"body\" }"));
+                    }
+                    Place::Text(text) if text.is_empty() || text.len() > envelope::MAX_TYPE => {
+                        let message = format!("a type is 1 to {} bytes long", envelope::MAX_TYPE);
+                        faults.push(Fault::new(&at, message));
+                    }
+                    Place::Path { .. } | Place::HashOfBody | Place::Text(_) => {}
+                }
+            }
+        }
+    }
+}
+
+fn header_fault(
+    at: &[&str],
+    key: &str,
+    name: &str,
+    unsigned: Option<&str>,
+    covered: bool,
+) -> Option<Fault> {
+    match (covered, unsigned, key) {
+        (true, None, _) => None,
+        (true, Some(_), _) => Some(
+            Fault::new(at, format!("the signature covers `{name}`")).hint("remove `unsigned`"),
+        ),
+        // Whoever holds one signed body could make it a new event again and again, or drop somebody else's.
+        (false, _, "id") => Some(
+            Fault::new(at, format!("the signature doesn't cover `{name}`, so it can't be the id"))
+                .hint("write { hash = \"body\" }, or the path of an id in the body"),
+        ),
+        (false, None, _) => Some(
+            Fault::new(at, format!("the signature doesn't cover `{name}`")).hint(
+                "take it from the body; if the sender says it nowhere else, add unsigned = \"why it is believed\"",
+            ),
+        ),
+        (false, Some(why), _) if why.trim().is_empty() => {
+            Some(Fault::new(at, "`unsigned` says why the header is believed"))
+        }
+        (false, Some(_), _) => None,
     }
 }
 
@@ -233,17 +309,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_built_in_definition_can_be_read_and_bears_its_name() {
-        assert!(!BUILT_IN.is_empty());
-        for (name, text) in BUILT_IN {
-            let definition = Definition::parse(text).unwrap_or_else(|e| panic!("{name}: {e}"));
-            assert_eq!(&definition.name, name);
-        }
-    }
-
-    #[test]
     fn the_documented_event_has_exactly_the_fields_that_the_schema_knows() {
-        let definition = Definition::parse(BUILT_IN[0].1).unwrap();
+        let definition = Definition::parse(super::super::built_in("replicer").unwrap()).unwrap();
         let schema = definition.event_type("call.ended").unwrap();
         let event: serde_json::Value =
             serde_json::from_str(include_str!("../../../tests/events/call.ended.json")).unwrap();
@@ -269,32 +336,5 @@ mod tests {
             }
         }
         assert!(schema.fields["sentiment"].nullable && !schema.fields["duration"].nullable);
-    }
-
-    #[test]
-    fn a_definition_that_makes_no_sense_is_refused_with_its_reason() {
-        let base = "name = 'x'\n[envelope]\nid = 'id'\ntype = 'type'\n";
-        let hmac = "[signature.hmac]\nalgorithm = 'sha256'\nencoding = 'hex'\nheader = 'X-Sig'\n";
-        assert_eq!(Definition::parse(&format!("{base}{hmac}")).unwrap().title, "");
-        assert!(Definition::parse(&format!("signature = 'none'\n{base}")).is_ok());
-        for (text, expected) in [
-            (base.to_owned(), "missing field `signature`"),
-            (format!("{base}{hmac}color = 'red'"), "unknown field `color`"),
-            (format!("{base}{hmac}prefix = 1"), "invalid type"),
-            (format!("{base}{hmac}content = 'v0'"), "`content` has no `{body}`"),
-            (format!("{base}{hmac}content = '{{ts}}.{{body}}'"), "`{ts}` is not known"),
-            (format!("{base}{}", hmac.replace("X-Sig", "X Sig")), "is no name of a header"),
-            (format!("{base}{}", hmac.replace("sha256", "md5")), "unknown variant `md5`"),
-            (format!("{}{hmac}", base.replace("'id'", "'a..b'")), "`a..b` is no path"),
-            (format!("{}{hmac}", base.replace("'id'", "'type.id'")), "stands inside"),
-            (
-                format!("{base}{hmac}[types.a.fields]\nn = {{ type = 'integer', values = ['1'] }}"),
-                "only a string",
-            ),
-            (format!("{base}time = 'id'\n{hmac}"), "is used twice"),
-        ] {
-            let error = Definition::parse(&text).unwrap_err();
-            assert!(error.message.contains(expected), "{text}\n{error}");
-        }
     }
 }

@@ -1,17 +1,18 @@
-//! The envelope: one streaming pass over the body that checks it and keeps only id, type, time and natural keys.
-//!
-//! Whatever is accepted here must be readable for rules and templates too, and read the same. serde_json's ignoring
-//! reader, which makes the pass cheap, is laxer than its `Value`: it knows no depth limit and doesn't look into
-//! escapes. So a body that could make the difference, which real ones never do, is read a second time in full.
+//! The envelope: an event's id, type, time and natural keys, taken from where the definition says they stand.
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
-use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use hyper::HeaderMap;
+use hyper::header::HeaderName;
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::Refusal;
-use super::definition::Definition;
+use super::body::{Found, Wanted, check_path, refusal, scalar};
+use super::definition::{BodyFormat, Definition};
+use super::fault::Fault;
+use super::place::{Place, Places, TimeUnit};
 
 /// The longest id, in bytes.
 pub(super) const MAX_ID: usize = 256;
@@ -19,35 +20,30 @@ pub(super) const MAX_ID: usize = 256;
 /// The longest type, in bytes.
 pub(super) const MAX_TYPE: usize = 128;
 
-/// The deepest nesting that serde_json reads into a `Value`.
-const MAX_DEPTH: usize = 127;
-
-/// Object keys that start so are serde_json's own: with `arbitrary_precision` and `raw_value`, an object with such a
-/// key turns into a number or anything else when it is read into a `Value`.
-const PRIVATE_KEY: &str = "$serde_json::private::";
-
-/// Where the wanted things stand, as a tree of names: each leaf has a slot.
+/// Where everything stands, compiled.
 #[derive(Debug)]
 pub(super) struct Reader {
-    root: Vec<Node>,
-    slots: usize,
-    id: Wanted,
-    kind: Wanted,
-    time: Option<usize>,
+    wanted: Wanted,
+    id: Vec<At>,
+    kind: Vec<At>,
+    time: Option<(usize, TimeUnit)>,
+    challenge: Option<Challenge>,
     natural: Vec<NaturalKey>,
+    needs: Vec<Needs>,
+}
+
+/// A place, compiled.
+#[derive(Debug)]
+enum At {
+    Body { slot: usize, path: String, prefix: String },
+    Header(HeaderName),
+    Hash,
+    Text(String),
 }
 
 #[derive(Debug)]
-struct Node {
-    name: String,
-    /// The wanted place, if it is one; it has no children then.
-    slot: Option<usize>,
-    children: Vec<Node>,
-}
-
-/// A wanted place and how the sender is told of it.
-#[derive(Debug)]
-struct Wanted {
+struct Challenge {
+    kind: String,
     slot: usize,
     path: String,
 }
@@ -61,12 +57,23 @@ struct NaturalKey {
     slots: Vec<usize>,
 }
 
-/// What was found at a wanted place.
-#[derive(Clone, Copy, Default)]
-struct Found<'a> {
-    raw: Option<&'a RawValue>,
-    /// Whether the place stood in the body more than once.
-    twice: bool,
+/// What an event of a type has to hold.
+#[derive(Debug)]
+struct Needs {
+    event_type: String,
+    slots: Vec<(usize, String)>,
+}
+
+/// What an envelope is read from.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'a, 'h> {
+    /// The JSON.
+    pub(super) body: &'a [u8],
+    pub(super) headers: &'h HeaderMap,
+    /// The header whose value the signature covers, with that value.
+    pub(super) signed_id: Option<(&'h HeaderName, &'h str)>,
+    /// The SHA-256 of the body in hex, made when it is needed.
+    pub(super) hash: &'h dyn Fn() -> String,
 }
 
 /// A readable envelope.
@@ -74,90 +81,122 @@ struct Found<'a> {
 pub(super) struct Envelope<'a> {
     pub(super) id: String,
     pub(super) kind: String,
-    /// The time's text, unread.
-    pub(super) time: Option<&'a str>,
+    pub(super) time: Option<Timestamp>,
     /// Kind and value of the natural key, if the type has one and all of its fields are there.
     pub(super) natural: Option<(&'a str, String)>,
 }
 
+/// What was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Read<'a> {
+    Event(Envelope<'a>),
+    /// Not an event: the name and the text that the sender wants to see.
+    Challenge(&'a str, String),
+}
+
 impl Reader {
     /// Builds the tree of wanted places.
-    pub(super) fn compile(definition: &Definition) -> Result<Self, String> {
-        let mut reader = Self {
-            root: Vec::new(),
-            slots: 0,
-            id: Wanted { slot: 0, path: definition.envelope.id.clone() },
-            kind: Wanted { slot: 0, path: definition.envelope.kind.clone() },
-            time: None,
-            natural: Vec::new(),
+    pub(super) fn compile(definition: &Definition) -> Result<Self, Fault> {
+        let mut wanted = Wanted::default();
+        let flat = definition.body == BodyFormat::Form;
+        let mut place = |path: &str, at: &[&str]| {
+            if flat && path.contains('.') {
+                let message = format!("`{path}` looks into a value, and a form has texts only");
+                return Err(Fault::new(at, message));
+            }
+            wanted.place(path).map_err(|message| Fault::new(at, message))
         };
-        reader.id.slot = reader.place(&definition.envelope.id)?;
-        reader.kind.slot = reader.place(&definition.envelope.kind)?;
-        if let Some(path) = &definition.envelope.time {
-            reader.time = Some(reader.place(path)?);
-        }
-        let mut used = BTreeSet::from([reader.id.slot, reader.kind.slot]);
-        used.extend(reader.time);
-        if used.len() < 2 + usize::from(reader.time.is_some()) {
-            return Err("one path of the envelope is used twice".to_owned());
+        let id = places(&definition.envelope.id, "id", &mut place)?;
+        let kind = places(&definition.envelope.kind, "type", &mut place)?;
+        let time = match &definition.envelope.time {
+            Some(time) => Some((place(&time.path, &["envelope", "time"])?, time.unit)),
+            None => None,
+        };
+        let slots: Vec<usize> = id
+            .iter()
+            .chain(&kind)
+            .filter_map(|at| if let At::Body { slot, .. } = at { Some(*slot) } else { None })
+            .chain(time.map(|(slot, _)| slot))
+            .collect();
+        if slots.iter().collect::<BTreeSet<_>>().len() < slots.len() {
+            return Err(Fault::new(&["envelope"], "one path of the envelope is used twice"));
         }
         if let Some(path) = &definition.envelope.data {
-            check_path(path)?;
+            check_path(path).map_err(|m| Fault::new(&["envelope", "data"], m))?;
         }
+        let challenge = match &definition.challenge {
+            Some(challenge) => Some(Challenge {
+                kind: challenge.kind.clone(),
+                slot: place(&challenge.answer, &["challenge", "answer"])?,
+                path: challenge.answer.clone(),
+            }),
+            None => None,
+        };
+        let mut natural = Vec::new();
+        let mut needs = Vec::new();
         for (event_type, about) in &definition.types {
-            if about.natural_key.is_empty() {
-                continue;
+            let event_type = event_type.clone();
+            if !about.natural_key.is_empty() {
+                let at = ["types", &event_type, "natural_key"];
+                let slots = about.natural_key.iter().map(|p| place(p, &at));
+                let slots = slots.collect::<Result<_, _>>()?;
+                let kind = format!("natural {event_type} {}", about.natural_key.join(" "));
+                natural.push(NaturalKey { event_type: event_type.clone(), kind, slots });
             }
-            let slots =
-                about.natural_key.iter().map(|p| reader.place(p)).collect::<Result<_, _>>()?;
-            let kind = format!("natural {event_type} {}", about.natural_key.join(" "));
-            reader.natural.push(NaturalKey { event_type: event_type.clone(), kind, slots });
+            if !about.needs.is_empty() {
+                let at = ["types", &event_type, "needs"];
+                let slots = about.needs.iter().map(|p| Ok((place(p, &at)?, p.clone())));
+                let slots = slots.collect::<Result<_, Fault>>()?;
+                needs.push(Needs { event_type: event_type.clone(), slots });
+            }
         }
-        Ok(reader)
+        Ok(Self { wanted, id, kind, time, challenge, natural, needs })
     }
 
-    /// The slot of `path`, new or known.
-    fn place(&mut self, path: &str) -> Result<usize, String> {
-        check_path(path)?;
-        let mut nodes = &mut self.root;
-        let mut parts = path.split('.').peekable();
-        while let Some(part) = parts.next() {
-            let at = match nodes.iter().position(|n| n.name == part) {
-                Some(at) => at,
-                None => {
-                    nodes.push(Node { name: part.to_owned(), slot: None, children: Vec::new() });
-                    nodes.len() - 1
-                }
-            };
-            let node = &mut nodes[at];
-            let last = parts.peek().is_none();
-            if last && node.children.is_empty() {
-                if node.slot.is_none() {
-                    node.slot = Some(self.slots);
-                    self.slots += 1;
-                }
-                return node.slot.ok_or_else(|| format!("`{path}` is no path"));
-            }
-            if last || node.slot.is_some() {
-                return Err(format!("`{path}` stands inside or around another wanted value"));
-            }
-            nodes = &mut node.children;
-        }
-        Err(format!("`{path}` is no path"))
-    }
-
-    /// Checks `body` and reads its envelope.
-    pub(super) fn read<'a>(&'a self, body: &'a [u8]) -> Result<Envelope<'a>, Refusal> {
-        let text = std::str::from_utf8(body)
+    /// Checks the body and reads the envelope.
+    pub(super) fn read<'a>(&'a self, input: Input<'a, '_>) -> Result<Read<'a>, Refusal> {
+        let text = std::str::from_utf8(input.body)
             .map_err(|_| refusal("body_not_utf8", "the body is not valid UTF-8"))?;
-        let found = self.find(text)?;
-        let id = self.id.text(found[self.id.slot], MAX_ID, IntegerToo::Yes, &ID_WORDS)?;
-        let kind = self.kind.text(found[self.kind.slot], MAX_TYPE, IntegerToo::No, &TYPE_WORDS)?;
+        let found = self.wanted.find(text)?;
+        // In this order, so that the first thing that is wrong is the one that is named.
+        let id = ID.first(&self.id, &found, input);
+        let kind = match &self.challenge {
+            // A challenge is no event and has no id.
+            Some(_) => TYPE.first(&self.kind, &found, input),
+            None => return self.event(id?, TYPE.first(&self.kind, &found, input)?, &found),
+        };
+        match (&self.challenge, &kind) {
+            (Some(challenge), Ok(kind)) if *kind == challenge.kind => {
+                let name = challenge.path.rsplit('.').next().unwrap_or(&challenge.path);
+                let answer = found[challenge.slot].raw.and_then(scalar).ok_or_else(|| {
+                    refusal("challenge_missing", format!("the body has no `{}`", challenge.path))
+                })?;
+                Ok(Read::Challenge(name, answer))
+            }
+            _ => self.event(id?, kind?, &found),
+        }
+    }
+
+    fn event<'a>(
+        &'a self,
+        id: String,
+        kind: String,
+        found: &[Found<'_>],
+    ) -> Result<Read<'a>, Refusal> {
+        if let Some(needs) = self.needs.iter().find(|n| n.event_type == kind) {
+            let missing = needs
+                .slots
+                .iter()
+                .find(|(slot, _)| found[*slot].raw.is_none_or(|raw| raw.get() == "null"));
+            if let Some((_, path)) = missing {
+                return Err(refusal(
+                    "type_unlikely",
+                    format!("the body is none of a `{kind}` event: it has no `{path}`"),
+                ));
+            }
+        }
         // Whoever signs can send any time, so it is kept for people; the time of arrival is what decides.
-        let time = self
-            .time
-            .and_then(|slot| found[slot].raw)
-            .and_then(|raw| raw.get().strip_prefix('"')?.strip_suffix('"'));
+        let time = self.time.and_then(|(slot, unit)| time(found[slot].raw?, unit));
         let natural = self.natural.iter().find(|n| n.event_type == kind).and_then(|key| {
             let mut value = String::new();
             for slot in &key.slots {
@@ -174,275 +213,160 @@ impl Reader {
             }
             Some((key.kind.as_str(), value))
         });
-        Ok(Envelope { id, kind, time, natural })
+        Ok(Read::Event(Envelope { id, kind, time, natural }))
     }
 
-    fn find<'a>(&self, text: &'a str) -> Result<Vec<Found<'a>>, Refusal> {
-        let mut found = vec![Found::default(); self.slots];
-        let mut json = serde_json::Deserializer::from_str(text);
-        let object = Level { nodes: &self.root, found: &mut found };
-        object
-            .deserialize_top(&mut json)
-            .and_then(|()| json.end())
-            .map_err(|e| syntax(text, &e))?;
-        if needs_a_full_check(text) {
-            full_check(text)?;
-        }
-        Ok(found)
+    /// The header of the signed id, if the id is looked for in one.
+    pub(super) fn id_header(&self) -> Option<&HeaderName> {
+        self.id.iter().find_map(|at| if let At::Header(name) = at { Some(name) } else { None })
+    }
+
+    /// The header that says the type, if one does: `emit` needs the type to be given then.
+    pub(super) fn type_header(&self) -> Option<&HeaderName> {
+        self.kind.iter().find_map(|at| if let At::Header(name) = at { Some(name) } else { None })
     }
 }
 
-/// Whether integers count as text, by their digits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum IntegerToo {
-    Yes,
-    No,
+fn places(
+    places: &Places,
+    key: &str,
+    place: &mut impl FnMut(&str, &[&str]) -> Result<usize, Fault>,
+) -> Result<Vec<At>, Fault> {
+    let compiled = places.0.iter().enumerate().map(|(i, this)| {
+        let at = ["envelope", key, &i.to_string()];
+        Ok(match this {
+            Place::Path { path, prefix } => {
+                At::Body { slot: place(path, &at)?, path: path.clone(), prefix: prefix.clone() }
+            }
+            Place::Header { name, .. } => At::Header(
+                HeaderName::from_bytes(name.as_bytes())
+                    .map_err(|_| Fault::new(&at, format!("`{name}` is no name of a header")))?,
+            ),
+            Place::HashOfBody => At::Hash,
+            Place::Text(text) => At::Text(text.clone()),
+        })
+    });
+    compiled.collect()
 }
 
-/// What is counted for an unusable id or type.
-struct Words {
+/// How an id or a type is read, and what is counted if it can't be.
+struct Rule {
+    longest: usize,
+    /// Whether integers count as text, by their digits.
+    integer_too: bool,
+    /// Whether a header counts only if the signature covers it.
+    signed_only: bool,
     missing: &'static str,
     duplicate: &'static str,
     unusable: &'static str,
 }
 
-const ID_WORDS: Words =
-    Words { missing: "id_missing", duplicate: "id_duplicate", unusable: "id_unusable" };
-const TYPE_WORDS: Words =
-    Words { missing: "type_missing", duplicate: "type_duplicate", unusable: "type_unusable" };
+const ID: Rule = Rule {
+    longest: MAX_ID,
+    integer_too: true,
+    signed_only: true,
+    missing: "id_missing",
+    duplicate: "id_duplicate",
+    unusable: "id_unusable",
+};
 
-impl Wanted {
-    fn text(
+const TYPE: Rule = Rule {
+    longest: MAX_TYPE,
+    integer_too: false,
+    signed_only: false,
+    missing: "type_missing",
+    duplicate: "type_duplicate",
+    unusable: "type_unusable",
+};
+
+impl Rule {
+    /// The first of `places` that holds something. A place that holds something of another sort is passed over while
+    /// there are others.
+    fn first(
         &self,
-        found: Found<'_>,
-        longest: usize,
-        integer: IntegerToo,
-        words: &Words,
+        places: &[At],
+        found: &[Found<'_>],
+        input: Input<'_, '_>,
     ) -> Result<String, Refusal> {
-        let path = &self.path;
+        let mut problem = None;
+        for place in places {
+            let text = match place {
+                At::Text(text) => return Ok(text.clone()),
+                At::Hash => return Ok((input.hash)()),
+                At::Header(name) => self.header(name, input),
+                At::Body { slot, path, prefix } => self.text(found[*slot], path).and_then(|text| {
+                    let text = format!("{prefix}{text}");
+                    self.usable(text).map_err(|what| self.refuse(path, what))
+                }),
+            };
+            match text {
+                Ok(text) => return Ok(text),
+                // Programs differ in which of two they take; there must be nothing to differ about.
+                Err(refusal) if refusal.reason == self.duplicate => return Err(refusal),
+                Err(refusal) => {
+                    problem.get_or_insert(refusal);
+                }
+            }
+        }
+        Err(problem.unwrap_or_else(|| refusal(self.missing, "it stands nowhere")))
+    }
+
+    fn header(&self, name: &HeaderName, input: Input<'_, '_>) -> Result<String, Refusal> {
+        if let Some((_, value)) = input.signed_id.filter(|(signed, _)| *signed == name) {
+            return self.usable(value.to_owned()).map_err(|what| self.refuse(name.as_str(), what));
+        }
+        if self.signed_only {
+            // Another scheme passed, which signs no id: it is looked for elsewhere.
+            let message = format!("the header `{name}` is not signed");
+            return Err(refusal(self.missing, message));
+        }
+        let mut values = input.headers.get_all(name).iter();
+        let value = values
+            .next()
+            .ok_or_else(|| refusal(self.missing, format!("the request has no header `{name}`")))?;
+        if values.next().is_some() {
+            return Err(refusal(self.duplicate, format!("the header `{name}` is there twice")));
+        }
+        let text = value.to_str().unwrap_or("\0").to_owned();
+        self.usable(text).map_err(|what| self.refuse(name.as_str(), what))
+    }
+
+    fn text(&self, found: Found<'_>, path: &str) -> Result<String, Refusal> {
         if found.twice {
-            // Programs differ in which one they take; there must be nothing to differ about.
-            return Err(refusal(words.duplicate, format!("`{path}` stands in the body twice")));
+            return Err(refusal(self.duplicate, format!("`{path}` stands in the body twice")));
         }
         let raw =
-            found.raw.ok_or_else(|| refusal(words.missing, format!("the body has no `{path}`")))?;
+            found.raw.ok_or_else(|| refusal(self.missing, format!("the body has no `{path}`")))?;
         let is_text = raw.get().starts_with('"');
         let is_integer = raw.get().bytes().all(|b| b.is_ascii_digit() || b == b'-');
-        let text = scalar(raw).filter(|_| is_text || (is_integer && integer == IntegerToo::Yes));
-        let problem = match text {
-            Some(text) if text.is_empty() => "is empty".to_owned(),
-            Some(text) if text.len() > longest => format!("is longer than {longest} bytes"),
-            Some(text) if text.chars().any(char::is_control) => {
-                "holds a control character".to_owned()
-            }
-            Some(text) => return Ok(text),
-            None if integer == IntegerToo::Yes => "must be a text or an integer".to_owned(),
-            None => "must be a text".to_owned(),
-        };
-        Err(refusal(words.unusable, format!("`{path}` {problem}")))
+        let text = scalar(raw).filter(|_| is_text || (is_integer && self.integer_too));
+        let what = if self.integer_too { "must be a text or an integer" } else { "must be a text" };
+        let text = text.ok_or_else(|| self.refuse(path, what.to_owned()))?;
+        self.usable(text).map_err(|what| self.refuse(path, what))
     }
-}
 
-/// The text of a string, the digits of a number; nothing else has one.
-fn scalar(raw: &RawValue) -> Option<String> {
-    let json = raw.get();
-    match json.as_bytes().first()? {
-        b'"' if !json.contains('\\') => Some(json[1..json.len() - 1].to_owned()),
-        b'"' => serde_json::from_str(json).ok(),
-        b'-' | b'0'..=b'9' => Some(json.to_owned()),
-        _ => None,
-    }
-}
-
-fn check_path(path: &str) -> Result<(), String> {
-    if path.split('.').any(str::is_empty) {
-        return Err(format!("`{path}` is no path: it takes names joined by single dots"));
-    }
-    Ok(())
-}
-
-fn refusal(reason: &'static str, message: impl Into<String>) -> Refusal {
-    Refusal { status: 400, reason, message: message.into() }
-}
-
-/// Why `text` could not be read. serde_json's own words may quote the body, so only the place is taken from them.
-fn syntax(text: &str, error: &serde_json::Error) -> Refusal {
-    if text.starts_with('\u{feff}') {
-        return refusal("body_not_json", "the body starts with a byte order mark");
-    }
-    if error.is_data() && serde_json::from_str::<IgnoredAny>(text).is_ok() {
-        return refusal("body_not_object", "the body is no JSON object");
-    }
-    let (line, column) = (error.line(), error.column());
-    refusal("body_not_json", format!("the body is no valid JSON: line {line}, column {column}"))
-}
-
-/// Whether `text`, which the ignoring reader took, might be refused or read differently as a `Value`: deep nesting,
-/// a lone surrogate, or a key of serde_json's own (which may hide behind escapes of ASCII characters).
-fn needs_a_full_check(text: &str) -> bool {
-    brackets(text) > MAX_DEPTH
-        // Looking for a single character first is several times faster.
-        || (text.contains('$') && text.contains("$serde_json"))
-        || (text.contains('\\') && text.match_indices("\\u").any(|(at, _)| {
-            let digits = &text.as_bytes()[at + 2..];
-            matches!(digits, [b'd' | b'D', ..] | [b'0', b'0', b'2'..=b'7', ..])
-        }))
-}
-
-/// How many objects and arrays begin in the text, counting those in strings too. Sums of bytes are added many at once
-/// by the processor, where a count in a `usize` is not.
-fn brackets(text: &str) -> usize {
-    let opens = |byte: &u8| u8::from(matches!(byte, b'{' | b'['));
-    text.as_bytes().chunks(255).map(|some| usize::from(some.iter().map(opens).sum::<u8>())).sum()
-}
-
-fn full_check(text: &str) -> Result<(), Refusal> {
-    if has_private_key(text) {
-        let message = format!("a key of the body starts with `{PRIVATE_KEY}`, which is reserved");
-        return Err(refusal("body_reserved_key", message));
-    }
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(_) => Ok(()),
-        // The ignoring reader took it, so it is deep or has a surrogate; the recursion limit has no category of its own.
-        Err(e) if e.to_string().starts_with("recursion limit exceeded") => Err(refusal(
-            "body_too_deep",
-            format!("the body is nested deeper than {MAX_DEPTH} levels"),
-        )),
-        Err(e) => Err(syntax(text, &e)),
-    }
-}
-
-/// Looks at every key. `text` is valid JSON, where a string is a key exactly if a colon follows.
-fn has_private_key(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(open) = bytes[at..].iter().position(|b| *b == b'"').map(|i| at + i) {
-        let mut close = open + 1;
-        while bytes.get(close).is_some_and(|b| *b != b'"') {
-            close += if bytes[close] == b'\\' { 2 } else { 1 };
-        }
-        let Some(string) = text.get(open..=close) else { return false };
-        at = close + 1;
-        let is_key = bytes[at..].iter().find(|b| !b.is_ascii_whitespace()) == Some(&b':');
-        // An unreadable string is a lone surrogate's: the caller's other check refuses it.
-        if is_key
-            && serde_json::from_str::<String>(string).is_ok_and(|k| k.starts_with(PRIVATE_KEY))
-        {
-            return true;
+    fn usable(&self, text: String) -> Result<String, String> {
+        if text.is_empty() {
+            Err("is empty".to_owned())
+        } else if text.len() > self.longest {
+            Err(format!("is longer than {} bytes", self.longest))
+        } else if text.chars().any(char::is_control) {
+            Err("holds a control character".to_owned())
+        } else {
+            Ok(text)
         }
     }
-    false
-}
 
-/// Reads one object: wanted leaves into their slots, objects on the way to some, and skips the rest.
-struct Level<'n, 'f, 'a> {
-    nodes: &'n [Node],
-    found: &'f mut [Found<'a>],
-}
-
-impl<'a> Level<'_, '_, 'a> {
-    /// The top must be an object.
-    fn deserialize_top<R: serde_json::de::Read<'a>>(
-        self,
-        json: &mut serde_json::Deserializer<R>,
-    ) -> serde_json::Result<()> {
-        json.deserialize_map(self)
+    fn refuse(&self, place: &str, what: impl std::fmt::Display) -> Refusal {
+        refusal(self.unusable, format!("`{place}` {what}"))
     }
 }
 
-impl<'a> DeserializeSeed<'a> for Level<'_, '_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'a>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Level<'_, '_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(at) = map.next_key_seed(Name { nodes: self.nodes })? {
-            let Some(node) = at.map(|at| &self.nodes[at]) else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
-            };
-            if let Some(slot) = node.slot {
-                let raw = map.next_value::<&'a RawValue>()?;
-                let found = &mut self.found[slot];
-                *found = Found { raw: Some(raw), twice: found.twice || found.raw.is_some() };
-            } else {
-                // If it stood here before, `Value` would keep the last one whole.
-                forget(&node.children, self.found);
-                map.next_value_seed(Level { nodes: &node.children, found: self.found })?;
-            }
-        }
-        Ok(())
-    }
-
-    // Where an object was expected on the way, anything else just has no such fields.
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    // Integers that fit come so; all other numbers as a map with a key of serde_json's own.
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-}
-
-fn forget(nodes: &[Node], found: &mut [Found<'_>]) {
-    for node in nodes {
-        if let Some(slot) = node.slot {
-            let found = &mut found[slot];
-            *found = Found { raw: None, twice: found.twice || found.raw.is_some() };
-        }
-        forget(&node.children, found);
-    }
-}
-
-/// Finds a key among the wanted names without keeping it.
-struct Name<'n> {
-    nodes: &'n [Node],
-}
-
-impl<'a> DeserializeSeed<'a> for Name<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: serde::Deserializer<'a>>(self, from: D) -> Result<Option<usize>, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
-        Ok(self.nodes.iter().position(|n| n.name == name))
+fn time(raw: &RawValue, unit: TimeUnit) -> Option<Timestamp> {
+    let text = scalar(raw)?;
+    match unit {
+        TimeUnit::Rfc3339 => text.parse().ok().filter(|_| raw.get().starts_with('"')),
+        TimeUnit::Seconds => Timestamp::from_second(text.parse().ok()?).ok(),
+        TimeUnit::Milliseconds => Timestamp::from_millisecond(text.parse().ok()?).ok(),
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod mail;
 pub(crate) mod metrics;
 pub(crate) mod process;
 pub(crate) mod receiver;
+pub(crate) mod signers;
 
 use std::time::Duration;
 

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-const EVENT: &[u8] = include_bytes!("../../../tests/events/call.ended.json");
+mod kinds;
+
+const EVENT: &[u8] = include_bytes!("../../../../tests/events/call.ended.json");
 const SECRET: &str = "test-secret";
 const HEADER: &str = "x-replicer-signature";
 /// Computed apart from this code: HMAC-SHA256 of the file under [`SECRET`].
@@ -15,9 +17,10 @@ fn now() -> Timestamp {
 }
 
 fn source_with(secrets: &[&str], natural_keys: bool) -> Source {
-    let definition = Arc::new(Definition::parse(BUILT_IN[0].1).unwrap());
+    let definition = Arc::new(Definition::parse(built_in("replicer").unwrap()).unwrap());
     let secrets = secrets.iter().copied().map(Secret::new).collect();
-    Source::compile("calls", definition, SourceSettings { secrets, natural_keys }).unwrap()
+    Source::compile("calls", definition, SourceSettings { secrets, natural_keys, url: None })
+        .unwrap()
 }
 
 fn source() -> Source {
@@ -32,20 +35,38 @@ fn signed_with(signatures: &[&[u8]]) -> HeaderMap {
     headers
 }
 
-fn verify(source: &Source, headers: &HeaderMap, body: &[u8]) -> Result<Verified, Refusal> {
+/// An event and its natural keys.
+#[derive(Debug)]
+struct Taken {
+    event: Event,
+    natural_keys: Vec<DedupeKey>,
+}
+
+fn verify(source: &Source, headers: &HeaderMap, body: &[u8]) -> Result<Taken, Refusal> {
     let body = Bytes::copy_from_slice(body);
-    source.verify(Arrival { headers, body, received: now() })
+    match source.verify(Arrival { headers, body, received: now() })? {
+        Verified::Event(event, natural_keys) => Ok(Taken { event, natural_keys }),
+        Verified::Challenge(answer) => panic!("a challenge: {answer}"),
+    }
+}
+
+fn out() -> Outgoing<'static> {
+    Outgoing { now: now(), unique: "msg_1", kind: None, private_key: None }
+}
+
+fn sign(source: &Source, body: &[u8]) -> Vec<(String, String)> {
+    source.sign(body, out()).unwrap()
 }
 
 /// Verifies `body` under its right signature.
-fn read(body: &[u8]) -> Result<Verified, Refusal> {
+fn read(body: &[u8]) -> Result<Taken, Refusal> {
     let source = source();
     let signature = signature_of(&source, body);
     verify(&source, &signed_with(&[signature.as_bytes()]), body)
 }
 
 fn signature_of(source: &Source, body: &[u8]) -> String {
-    source.sign(body, now()).into_iter().find(|(name, _)| name == HEADER).unwrap().1
+    sign(source, body).into_iter().find(|(name, _)| name == HEADER).unwrap().1
 }
 
 #[test]
@@ -73,12 +94,12 @@ fn what_is_sent_is_what_replicer_sends() {
         (HEADER, SIGNATURE),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(source().sign(EVENT, now()), expected);
+    assert_eq!(sign(&source(), EVENT), expected);
 }
 
 #[test]
 fn a_body_without_envelope_is_signed_all_the_same() {
-    let headers = source().sign(b"no json", now());
+    let headers = sign(&source(), b"no json");
     let names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["X-Replicer-Timestamp", HEADER]);
 }
@@ -130,10 +151,11 @@ fn a_prefix_may_hold_a_comma() {
     let text = "name = 'x'\n[signature.hmac]\nalgorithm = 'sha512'\nencoding = 'base64'\nheader = 'X-Sig'\n\
                 prefix = 'v1,'\n[envelope]\nid = 'id'\ntype = 'event'\n";
     let definition = std::sync::Arc::new(Definition::parse(text).unwrap());
-    let settings = SourceSettings { secrets: vec![Secret::new("a secret")], natural_keys: true };
+    let settings =
+        SourceSettings { secrets: vec![Secret::new("a secret")], ..SourceSettings::default() };
     let source = Source::compile("x", definition, settings).unwrap();
     let body = br#"{"id":"1","event":"e"}"#;
-    let (_, right) = source.sign(body, now()).pop().unwrap();
+    let (_, right) = sign(&source, body).pop().unwrap();
     let with = |value: &str| {
         let mut headers = HeaderMap::new();
         headers.insert("x-sig", value.parse().unwrap());
@@ -178,12 +200,12 @@ fn no_other_header_decides_anything() {
 
 #[test]
 fn secrets_must_be_there_exactly_where_the_sender_signs() {
-    let replicer = Arc::new(Definition::parse(BUILT_IN[0].1).unwrap());
+    let replicer = Arc::new(Definition::parse(built_in("replicer").unwrap()).unwrap());
     let open = "name = 'open'\nsignature = 'none'\nenvelope = { id = 'id', type = 'type' }";
     let open = Arc::new(Definition::parse(open).unwrap());
     let compile = |definition: &Arc<Definition>, secrets: &[&str]| {
         let secrets = secrets.iter().copied().map(Secret::new).collect();
-        let settings = SourceSettings { secrets, natural_keys: true };
+        let settings = SourceSettings { secrets, ..SourceSettings::default() };
         Source::compile("x", Arc::clone(definition), settings)
     };
     assert_eq!(
@@ -193,7 +215,7 @@ fn secrets_must_be_there_exactly_where_the_sender_signs() {
     assert_eq!(compile(&replicer, &["a", ""]).unwrap_err(), "a secret is empty");
     assert!(compile(&open, &["a"]).unwrap_err().contains("remove `secret`"));
     let open = compile(&open, &[]).unwrap();
-    assert_eq!(open.sign(b"{}", now()), []);
+    assert_eq!(sign(&open, b"{}"), []);
     let event = verify(&open, &HeaderMap::new(), br#"{"id":"1","type":"t"}"#).unwrap().event;
     assert_eq!((event.id.as_str(), event.time), ("1", None));
 }
@@ -372,7 +394,7 @@ fn several_fields_of_one_natural_key_do_not_run_together() {
     let definition = "name = 'x'\nsignature = 'none'\nenvelope = { id = 'id', type = 'type' }\n\
         [types.t]\nnatural_key = ['a', 'b.c']";
     let definition = Arc::new(Definition::parse(definition).unwrap());
-    let settings = SourceSettings { secrets: Vec::new(), natural_keys: true };
+    let settings = SourceSettings::default();
     let source = Source::compile("x", definition, settings).unwrap();
     let key = |a: &str, c: &str| {
         let body = format!(r#"{{"id":"1","type":"t","a":"{a}","b":{{"c":"{c}"}}}}"#);
