@@ -176,10 +176,15 @@ template = "id"
         receiver.url("/slack")
     );
     let bridge = Bridge::with_rules(&rules).template("id.hbs", "{{id}}").start();
-    bridge.accepts(event("evt-1", "sms.received", &json!({"text": "hi"})).to_string());
+    let sent = event("evt-1", "sms.received", &json!({"text": "hi"})).to_string();
+    bridge.accepts(sent.clone());
     assert_eq!(receiver.received(1)[0].json()["text"], "evt-1");
     assert_eq!(bridge.event_rows()[0]["unknown"][0]["rule"], "unknown");
     assert_eq!(bridge.notification_rows().len(), 1);
+    // A repetition is the same event: nothing is unknown once more.
+    assert_eq!(bridge.post("replicer", sent.as_bytes()).json()["duplicate"], true);
+    let counted = bridge.metrics().sum(names::UNKNOWN, &["rule=\"unknown\"", "field=\"duration\""]);
+    assert!((counted - 1.0).abs() < 0.5, "{counted} are counted");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use self::refusal_log::RefusalLog;
 use crate::clock::Clock;
 use crate::journal::{Accepted, Duplicate, Journal, JournalError, NewEvent};
 use crate::rules::source::{Arrival, Source, Verified};
-use crate::rules::{Decision, Rules};
+use crate::rules::{Decision, Rules, Unknown};
 use crate::telemetry::Metrics;
 
 mod answer;
@@ -129,8 +129,8 @@ impl Ingest {
             Verified::Challenge(answer) => return Ok(challenged(answer)),
         };
         let decision = rules.decide(&event);
-        self.count_unknown(&decision);
         let matched = matched_rules(&decision);
+        let unknown = decision.unknown.clone();
         let id = event.id.clone();
         let new = NewEvent { event, natural_keys, decision, rules: Arc::clone(&rules.version) };
         // If this wait ends first, the commit may still happen; the sender's repetition is a duplicate then.
@@ -139,11 +139,15 @@ impl Ingest {
             .map_err(|_| at(Refused::unavailable("journal_slow")))?
             .map_err(|e| at(unavailable(&e)))?;
         self.count(&source.name, accepted, &matched, started.elapsed());
+        // A repetition brings nothing new: it was counted with the event that is kept.
+        if accepted.duplicate.is_none() {
+            self.count_unknown(&unknown);
+        }
         Ok(received(&id, accepted.duplicate.is_some()))
     }
 
-    fn count_unknown(&self, decision: &Decision) {
-        for unknown in &decision.unknown {
+    fn count_unknown(&self, unknown: &[Unknown]) {
+        for unknown in unknown {
             for field in &unknown.fields {
                 self.metrics.rule_unknown(&unknown.rule, field);
             }
