@@ -100,8 +100,9 @@ fn shape(shape_of: &Shape, definitions: &Definitions) -> Value {
         }
         Shape::Boolean => json!({ "type": "boolean" }),
         Shape::Choice(words) => json!({ "type": "string", "enum": words }),
-        Shape::List => json!({ "type": "array" }),
-        Shape::Anything => json!({ "type": "object" }),
+        Shape::ListOf(one) => json!({ "type": "array", "items": shape(one, definitions) }),
+        // Said although it is the default: strict tools take silence for a no.
+        Shape::Anything => json!({ "type": "object", "additionalProperties": true }),
         Shape::Table(section) => table(section, definitions),
         Shape::Tables(section) => json!({ "type": "array", "items": table(section, definitions) }),
         Shape::Named(section) => json!({
@@ -253,17 +254,15 @@ mod tests {
             for key in section.keys {
                 *seen += 1;
                 assert!(key.doc.ends_with(['.', '…']), "{}", key.name);
-                match &key.shape {
-                    Shape::Table(s) | Shape::Tables(s) | Shape::Named(s) => walk(s, seen),
-                    Shape::Either(all) => {
-                        for shape in *all {
-                            if let Shape::Table(s) = shape {
-                                walk(s, seen);
-                            }
-                        }
-                    }
-                    _ => {}
-                }
+                below(&key.shape, seen);
+            }
+        }
+        fn below(shape: &Shape, seen: &mut usize) {
+            match shape {
+                Shape::Table(s) | Shape::Tables(s) | Shape::Named(s) => walk(s, seen),
+                Shape::Either(all) => all.iter().for_each(|shape| below(shape, seen)),
+                Shape::ListOf(one) => below(one, seen),
+                _ => {}
             }
         }
         let mut seen = 0;

@@ -46,8 +46,8 @@ pub(super) enum Shape {
     Boolean,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A list of anything.
-    List,
+    /// A list of these, also an empty one.
+    ListOf(&'static Shape),
     /// A table of anything.
     Anything,
     /// A table with keys of its own.
@@ -326,11 +326,15 @@ pub(super) static TEST: Section = Section {
         key("source", Shape::Text, "The source that it comes from; needed where there are several."),
         key(
             "expect",
-            Shape::List,
+            Shape::ListOf(&Shape::Either(&[Shape::Text, Shape::Table(&EXPECT)])),
             "All that is sent: [] for nothing, names of destinations, or tables such as { to = \"sales\", rule = \"won deal\", contains = \"…\" }.",
         )
         .required(),
-        key("unknown", Shape::List, "The rules that can't be decided, all of them. Left out: it doesn't matter."),
+        key(
+            "unknown",
+            Shape::ListOf(&Shape::Text),
+            "The rules that can't be decided, all of them. Left out: it doesn't matter.",
+        ),
     ],
 };
 

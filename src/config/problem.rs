@@ -128,7 +128,7 @@ fn one(problem: &Problem, renderer: &Renderer) -> String {
         (Some(text), Some(span)) => {
             let span = clamp(text, span);
             let line = line_around(text, span.start);
-            let shown = &text[line.clone()];
+            let shown = masked(&text[line.clone()]);
             // A span over several lines is shown by its first: a caret says "here", not "all of this".
             let end = span.end.min(line.end).max(span.start) - line.start;
             let (number, _) = position(text, span.start);
@@ -145,6 +145,24 @@ fn one(problem: &Problem, renderer: &Renderer) -> String {
         group = group.element(Level::HELP.message(&**hint));
     }
     renderer.render(&[group])
+}
+
+/// A line with the passwords that stand in its URLs as stars, every byte in its place. What comes out of the environment
+/// is a name here and stays.
+fn masked(line: &str) -> String {
+    let mut shown = line.to_owned();
+    for (at, mark) in line.match_indices("://") {
+        let rest = &line[at + mark.len()..];
+        let end = rest.find(|c: char| c == '/' || c == '"' || c.is_whitespace());
+        let authority = &rest[..end.unwrap_or(rest.len())];
+        let Some((login, _)) = authority.rsplit_once('@') else { continue };
+        let Some((user, password)) = login.split_once(':') else { continue };
+        if !password.is_empty() && !password.starts_with("${") {
+            let from = at + mark.len() + user.len() + 1;
+            shown.replace_range(from..from + password.len(), &"*".repeat(password.len()));
+        }
+    }
+    shown
 }
 
 /// The range of the line that holds byte `at`, its end without the line break.
@@ -229,6 +247,19 @@ mod tests {
         }
         assert!(render(&[problem("", Some(0..9))], Style::Plain).contains("rules.toml"));
         assert!(render(&[problem("x", None)], Style::Plain).contains("--> rules.toml"));
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        for (line, expected) in [
+            ("url = \"smtps://bell:hunter2@mail:465\"", "url = \"smtps://bell:*******@mail:465\""),
+            ("a://u:é@h b://u:p:q@r@h/x", "a://u:**@h b://u:*****@h/x"),
+            ("url = \"smtps://bell:${PASSWORD}@mail\"", "url = \"smtps://bell:${PASSWORD}@mail\""),
+            ("url = \"https://host/a:b@c\"", "url = \"https://host/a:b@c\""),
+            ("://:@ ://", "://:@ ://"),
+        ] {
+            assert_eq!(masked(line), expected);
+        }
     }
 
     #[test]
