@@ -474,10 +474,12 @@ fn matter_name(name: &str, matter: Matter) -> String {
     format!("{name} {}", matter.word())
 }
 
-/// A link that a person may follow; anything else (`javascript:`) is left out.
+/// A link that a person may follow; anything else (`javascript:`) is left out, and what has a character that no URL has
+/// (RFC 3986, 2): `<!channel>` in a link would be a mention wherever a service shows it in a text.
 fn is_link(value: &str) -> bool {
     let http = ["https://", "http://"].iter().any(|s| value.starts_with(s));
-    http && value.len() <= LINK && !value.contains(char::is_whitespace)
+    let in_no_url = |c: char| c.is_whitespace() || "<>\"\\^`{|}".contains(c);
+    http && value.len() <= LINK && !value.contains(in_no_url)
 }
 
 /// One line, bounded: a line break in a subject would begin another header.

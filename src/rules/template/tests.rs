@@ -429,6 +429,12 @@ fn the_front_matter_gives_what_stands_beside_the_text() {
     assert_eq!(message.dedup.as_deref(), Some("call-c 1"));
     assert_eq!(message.link, None, "no URL has a space");
     assert_eq!(render(&templates, "u", Channel::Text, &event).link, None);
+    let link = |url: &str| {
+        render(&templates, "u", Channel::Text, &data(serde_json::json!({ "url": url }))).link
+    };
+    assert_eq!(link("https://a.example/<!channel>"), None, "no URL has a `<`");
+    let good = "https://a.example/@b?c[d]=e%20f#g";
+    assert_eq!(link(good).as_deref(), Some(good));
 }
 
 #[test]
