@@ -7,18 +7,17 @@ use super::NodeId;
 pub(super) struct Keys {
     /// By mark, then by bytes.
     pub(super) entries: Vec<(Box<str>, NodeId)>,
-    /// One bit for each mark that a key has.
-    marks: u64,
-    /// Where the entries of each mark that is there begin; one more at the end.
+    /// Where the entries of each mark begin, and where the last ones end; empty while there are none.
     starts: Vec<usize>,
 }
 
+const MARKS: usize = 64;
+
 /// One of 64 by the length and both ends of a key: it tells the keys of an object apart nearly always.
-fn mark(key: &[u8]) -> u64 {
-    let (first, last) = (key.first().copied(), key.last().copied());
-    let mixed =
-        key.len() + 5 * usize::from(first.unwrap_or(0)) + 23 * usize::from(last.unwrap_or(0));
-    1 << (mixed % 64)
+#[inline]
+fn mark(key: &[u8]) -> usize {
+    let [first, .., last] = key else { return key.len() };
+    (key.len() + 5 * usize::from(*first) + 23 * usize::from(*last)) % MARKS
 }
 
 impl Keys {
@@ -26,34 +25,25 @@ impl Keys {
     #[inline]
     pub(super) fn get(&self, key: &[u8]) -> Option<NodeId> {
         let mark = mark(key);
-        if self.marks & mark == 0 {
-            return None;
+        let &[start, end] = self.starts.get(mark..mark + 2)? else { return None };
+        match self.entries.get(start..end)? {
+            [] => None,
+            [(only, node)] => (only.as_bytes() == key).then_some(*node),
+            same => {
+                let found = same.binary_search_by(|(known, _)| known.as_bytes().cmp(key));
+                found.ok().map(|at| same[at].1)
+            }
         }
-        let before = (self.marks & (mark - 1)).count_ones() as usize;
-        let same = &self.entries[self.starts[before]..self.starts[before + 1]];
-        if let [(only, node)] = same {
-            return (only.as_bytes() == key).then_some(*node);
-        }
-        let found = same.binary_search_by(|(known, _)| known.as_bytes().cmp(key));
-        found.ok().map(|at| same[at].1)
     }
 
     /// Adds a key that isn't there.
     pub(super) fn insert(&mut self, key: Box<str>, node: NodeId) {
         let mark = mark(key.as_bytes());
-        let place = self
-            .entries
-            .partition_point(|(known, _)| (self::mark(known.as_bytes()), &**known) < (mark, &*key));
-        self.entries.insert(place, (key, node));
-        let before = (self.marks & (mark - 1)).count_ones() as usize;
-        if self.starts.is_empty() {
-            self.starts.push(0);
-        }
-        if self.marks & mark == 0 {
-            self.starts.insert(before, self.starts[before]);
-            self.marks |= mark;
-        }
-        for start in &mut self.starts[before + 1..] {
+        self.starts.resize(MARKS + 1, 0);
+        let same = &self.entries[self.starts[mark]..self.starts[mark + 1]];
+        let place = same.partition_point(|(known, _)| *known < key);
+        self.entries.insert(self.starts[mark] + place, (key, node));
+        for start in &mut self.starts[mark + 1..] {
             *start += 1;
         }
     }
