@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use hookbell::event::Event;
-use hookbell::rules::template::{Channel, Context, TemplateFile, Templates};
+use hookbell::rules::template::{Channel, Context, Form, TemplateFile, Templates};
 use hyper::body::Bytes;
 
 libfuzzer_sys::fuzz_target!(|input: &str| {
@@ -37,13 +37,13 @@ libfuzzer_sys::fuzz_target!(|input: &str| {
         body: Bytes::copy_from_slice(body.as_bytes()),
     };
     let context = Context { event: &event, rule: "a rule", destination: "sales" };
-    for channel in [Channel::Slack, Channel::Email, Channel::Sms, Channel::Text] {
-        let message = templates.render(Some("note"), channel, context);
+    for (_, channel) in Channel::ALL {
+        let message = templates.render(Some("note"), Form::of(channel), context);
         assert!(!message.text.trim().is_empty(), "{channel:?}: {message:?}");
         let subject = message.subject.as_deref().unwrap_or_default();
         assert!(!subject.contains(['\r', '\n']), "{channel:?}: {subject:?}");
     }
     // The input of a template that reads no field is all there is to see: escaping is looked at with a plain field.
-    let slack = templates.render(None, Channel::Slack, context);
+    let slack = templates.render(None, Form::of(Channel::Slack), context);
     assert!(!slack.text.contains("<!channel>"), "{}", slack.text);
 });
