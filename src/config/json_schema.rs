@@ -13,7 +13,7 @@ use super::Definitions;
 use super::keys::{self, Key, Section, Shape};
 use crate::rules::provider::{Kind, SettingDefinition};
 
-/// A duration as [`super::quantity::parse_duration`] reads it.
+/// A duration as [`crate::clock::parse_duration`] reads it.
 const DURATION: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
 /// A size as [`super::quantity::parse_size`] reads it.
 const SIZE: &str = "^[0-9]+ *([KMGkmg][Ii]?)?[Bb]$";
