@@ -58,7 +58,7 @@ pub(super) fn run(config: &Config, args: &Args) -> Result<Answer, Failure> {
         config::load(Some(config.path()), Secrets::Required)
     };
     let loaded = loaded.map_err(Failure::Problems)?;
-    let source = source(&loaded.rules, args.source.as_deref())?;
+    let source = source(&loaded.rules, args.source.as_deref(), "as")?;
     let body = body(args.event.as_deref(), source)?;
     let event = Event { kind: kind(args, source)?, key: key(args, source)?, body };
     let to = match &args.to {
@@ -153,7 +153,12 @@ fn key(args: &Args, source: &Source) -> Result<Option<Secret>, Failure> {
     }
 }
 
-pub(super) fn source<'r>(rules: &'r Rules, wanted: Option<&str>) -> Result<&'r Source, Failure> {
+/// The source that is wanted, or the only one; where there are several, the question begins with `asking` (`as`, `of`).
+pub(super) fn source<'r>(
+    rules: &'r Rules,
+    wanted: Option<&str>,
+    asking: &str,
+) -> Result<&'r Source, Failure> {
     let names = || rules.sources.iter().map(|s| &*s.name);
     match (wanted, &*rules.sources) {
         (Some(name), _) => rules.source(name).ok_or_else(|| {
@@ -164,7 +169,8 @@ pub(super) fn source<'r>(rules: &'r Rules, wanted: Option<&str>) -> Result<&'r S
         (None, []) => Err(Failure::No(anyhow!("the configuration has no source"))),
         (None, _) => {
             let names: Vec<_> = names().collect();
-            Err(Failure::Usage(format!("as which source? --source with {}", names.join(" or "))))
+            let names = names.join(" or ");
+            Err(Failure::Usage(format!("{asking} which source? --source with {names}")))
         }
     }
 }
@@ -245,8 +251,8 @@ mod tests {
     #[test]
     fn an_unknown_source_gets_a_hint() {
         let rules = config::load(None, Secrets::StandIns).unwrap().rules;
-        let Err(Failure::Usage(message)) = source(&rules, Some("replicr")) else { panic!() };
+        let Err(Failure::Usage(message)) = source(&rules, Some("replicr"), "as") else { panic!() };
         assert_eq!(message, "there is no source `replicr`: did you mean `replicer`?");
-        assert_eq!(&*source(&rules, None).unwrap().name, "replicer");
+        assert_eq!(&*source(&rules, None, "as").unwrap().name, "replicer");
     }
 }

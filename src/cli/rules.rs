@@ -13,7 +13,7 @@ use hyper::body::Bytes;
 use serde_json::Value;
 
 use super::client::{Api, Reach, read};
-use super::{Answer, Config, Failure, block_on, did_you_mean, events, print_data, terminal};
+use super::{Answer, Config, Failure, block_on, emit, events, print_data, terminal};
 use crate::clock::Clock;
 use crate::config::{self, Secrets};
 use crate::journal::EventRow;
@@ -103,7 +103,7 @@ fn sample(config: &Config, args: &New, rules: &Rules) -> Result<Sample, Failure>
     } else {
         return stored(config, args, rules);
     }
-    let source = one_source(rules, args.source.as_deref())?;
+    let source = emit::source(rules, args.source.as_deref(), "of")?;
     from_body(source, body)
 }
 
@@ -129,22 +129,6 @@ fn stored(config: &Config, args: &New, rules: &Rules) -> Result<Sample, Failure>
         known: source.and_then(|s| s.definition.event_type(&row.kind).cloned()),
         kind: row.kind,
     })
-}
-
-fn one_source<'r>(rules: &'r Rules, wanted: Option<&str>) -> Result<&'r Source, Failure> {
-    let names = || rules.sources.iter().map(|s| &*s.name);
-    match (wanted, &*rules.sources) {
-        (Some(name), _) => rules.source(name).ok_or_else(|| {
-            let hint = did_you_mean(name, names());
-            Failure::Usage(format!("there is no source `{}`: {hint}", terminal::line(name)))
-        }),
-        (None, [only]) => Ok(only),
-        (None, []) => Err(Failure::No(anyhow!("the configuration has no source"))),
-        (None, _) => {
-            let names: Vec<_> = names().collect();
-            Err(Failure::Usage(format!("of which source? --source with {}", names.join(" or "))))
-        }
-    }
 }
 
 /// An event that came as a file: it is read exactly as if its source had posted it.

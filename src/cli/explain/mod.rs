@@ -127,7 +127,7 @@ fn here(config: &Config, args: &Args, body: Vec<u8>) -> Result<(Explanation, Str
     tell_unset(&loaded);
     let rules = &loaded.rules;
     check_rule(rules, args.rule.as_deref())?;
-    let source = emit::source(rules, args.source.as_deref())?;
+    let source = emit::source(rules, args.source.as_deref(), "as")?;
     let body = Bytes::from(body);
     let at = args.at.unwrap_or_else(|| Clock::system().now());
     let mut headers = HeaderMap::new();
